@@ -1,0 +1,85 @@
+"""SCOOP's futures on MPI: tasks that spawn tasks, at the speed of the fabric.
+
+    from scoop_mpi import futures
+
+    if __name__ == "__main__":
+        print(sum(futures.map(abs, range(-1000, 1000))))
+
+Started with ``mpiexec -n 4 python -m scoop_mpi prog.py``. The names below describe the running
+job, as SCOOP's do:
+
+    IS_ORIGIN    whether this rank is the root, which runs the program
+    IS_RUNNING   whether the program was started with ``-m scoop_mpi``
+    SIZE         the number of ranks
+    worker       this rank: the tuple (rank, host)
+    BROKER       the rank that is broker: the tuple (rank, host), the host known on that rank alone
+    DEBUG        whether ``--debug`` was given
+    MAIN_MODULE  the name under which this rank has imported the program
+    logger       the log, each line with time, rank, host and module
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scoop_mpi import current, log
+from scoop_mpi._version import __version__
+from scoop_mpi.errors import NotStartedProperly, RemoteTraceback, SerializationError
+
+__all__ = [
+    "BROKER",
+    "DEBUG",
+    "IS_ORIGIN",
+    "IS_RUNNING",
+    "MAIN_MODULE",
+    "SIZE",
+    "NotStartedProperly",
+    "RemoteTraceback",
+    "SerializationError",
+    "__version__",
+    "logger",
+    "worker",
+]
+
+logger = logging.getLogger(log.NAME)
+
+
+class RankInfo(NamedTuple):
+    """A rank of the job, and the name of its host ("" where that is not known)."""
+
+    rank: int
+    host: str
+
+
+if TYPE_CHECKING:
+    IS_ORIGIN: bool
+    IS_RUNNING: bool
+    SIZE: int
+    DEBUG: bool
+    MAIN_MODULE: str
+    worker: RankInfo
+    BROKER: RankInfo
+
+
+def __getattr__(name: str) -> Any:
+    hub = current.hub
+    transport = hub.runtime.transport if hub is not None else None
+    rank = transport.rank if transport is not None else 0
+    host = transport.host if transport is not None else ""
+    match name:
+        case "IS_ORIGIN":
+            return rank == 0
+        case "IS_RUNNING":
+            return hub is not None
+        case "SIZE":
+            return transport.size if transport is not None else 1
+        case "DEBUG":
+            return current.is_debug
+        case "MAIN_MODULE":
+            return "__main__" if rank == 0 else "__scoop_mpi_main__"
+        case "worker":
+            return RankInfo(rank, host)
+        case "BROKER":
+            return RankInfo(0, host if rank == 0 else "")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

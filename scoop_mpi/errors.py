@@ -1,0 +1,76 @@
+"""The exceptions that scoop_mpi raises of its own, and the text that they carry.
+
+`TimeoutError` and `CancelledError` are those of `concurrent.futures`, so that a program that
+catches these keeps working when it moves here.
+"""
+
+from __future__ import annotations
+
+import traceback
+from concurrent.futures import CancelledError, TimeoutError
+
+__all__ = [
+    "CancelledError",
+    "NotStartedProperly",
+    "RemoteTraceback",
+    "SerializationError",
+    "TimeoutError",
+    "describe_callable",
+]
+
+NOT_STARTED = (
+    "scoop_mpi is not running, so there are no ranks to run this on. Start the program with\n"
+    "    mpiexec -n 4 python -m scoop_mpi prog.py\n"
+    "instead of `python prog.py`."
+)
+UNGUARDED = (
+    "a worker came upon this call while it was importing the program. Every rank imports the\n"
+    "program, but only rank 0 runs it: put the code that starts the work under\n"
+    '    if __name__ == "__main__":'
+)
+
+
+class NotStartedProperly(RuntimeError):
+    """The call needs a running job: start with ``-m scoop_mpi``, and under the main guard."""
+
+
+class SerializationError(Exception):
+    """A function, an argument, a result or an exception could not travel between two ranks."""
+
+
+class RemoteTraceback(Exception):
+    """The traceback of a task that failed on another rank: the ``__cause__`` of its exception.
+
+    Args:
+        text: what `traceback` printed on the rank that ran the task.
+        rank: the rank that ran it.
+        host: the name of that rank's host.
+    """
+
+    def __init__(self, text: str, rank: int, host: str) -> None:
+        super().__init__(text, rank, host)
+        self.text = text
+        self.rank = rank
+        self.host = host
+
+    def __str__(self) -> str:
+        return f"\n\nOn rank {self.rank} ({self.host}):\n{self.text.rstrip()}"
+
+
+def describe_callable(function: object) -> str:
+    """Return the name by which a user knows `function`, also of a partial, method or object."""
+    while (inner := getattr(function, "func", None)) is not None and callable(inner):
+        function = inner  # a functools.partial, which has no name of its own
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__qualname__
+
+
+def format_exception(error: BaseException) -> str:
+    """Return `error`'s traceback as text, whatever the user's own ``__str__`` does."""
+    try:
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except Exception as broken:
+        return (
+            "".join(traceback.format_tb(error.__traceback__))
+            + f"{type(error).__qualname__} (which could not be printed: {broken!r})\n"
+        )

@@ -1,0 +1,312 @@
+r"""The future: the handle on one task, and the task itself until it is done.
+
+A future is what waits in a rank's ready queue: making one, putting it there and running it where
+it is joined is the path that every nested task takes, so this file counts attribute accesses.
+It must not know how a rank waits, nor what crosses ranks.
+
+    waiting --(claimed: out of the ready queue)--> running ------> done: value or exception
+       |                                      \--> given away ---> done
+       '--(cancelled: out of the ready queue)-------------------> done: CancelledError
+
+There is no field that names the state. A future is done once `_function` is gone; it waits while
+it is in a ready queue; a claim is a `dict.pop` from that queue, which one thread alone can win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from scoop_mpi import current
+from scoop_mpi.errors import CancelledError, describe_callable
+
+if TYPE_CHECKING:
+    from scoop_mpi.hub import Hub
+
+# Tasks that may wait for each other on one stack before the chain moves to a fresh greenlet.
+# A level takes two Python frames of ours; the limit of 1,000 leaves each task a dozen of its own.
+MAX_INLINE_DEPTH = 64
+
+CallbackType = Literal["standard", "universal"]
+
+
+class Watcher(Protocol):
+    """Whoever wants to know that a future is done. `notify` may be called from any thread."""
+
+    def notify(self) -> None: ...
+
+
+class Future:
+    """The handle on one task: what `futures.submit` returns (PEP 3148).
+
+    Only `scoop_mpi.futures` makes futures.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_arguments",
+        "_callbacks",
+        "_exception",
+        "_function",
+        "_value",
+        "_watchers",
+    )
+
+    _function: Callable[..., Any] | None
+    _arguments: tuple[Any, ...] | None
+    _value: Any
+    _exception: BaseException | None
+    _watchers: list[Watcher] | None
+    _callbacks: list[Callable[[Future], object]]
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._function = function
+        self._arguments = arguments
+        self._watchers = None
+
+    # ------------------------------------------------------------ the public face
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return what the call returned, waiting for it if need be.
+
+        A call that has not begun runs here and now, on the caller's own stack.
+
+        Args:
+            timeout: seconds to wait at the most; None: no limit. A call that this rank has begun
+                can't be interrupted, so it may take longer until the error is raised.
+
+        Raises:
+            TimeoutError: the call was not done in time.
+            CancelledError: the future was cancelled.
+            BaseException: whatever the call raised. If it ran on another rank, the traceback
+                from there is its ``__cause__``.
+        """
+        function = self._function
+        if function is not None:
+            hub = current.hub
+            if (
+                timeout is None
+                and hub is not None
+                and (depth := hub.depth) < MAX_INLINE_DEPTH
+                and hub.ready.pop(self, self) is None
+            ):
+                hub.depth = depth + 1
+                try:
+                    self._value = value = function(*self._arguments)  # type: ignore[misc]
+                except BaseException as error:
+                    hub.depth = depth
+                    self.complete(None, error)
+                    raise
+                hub.depth = depth
+                self._exception = self._arguments = self._function = None
+                if self._watchers is not None:
+                    self._announce()
+                return value
+            current.running_hub().join(self, timeout)
+        if self._watchers is not None:
+            self.run_callbacks()
+        if self._exception is None:
+            return self._value
+        raise self._exception
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what the call raised, or None if it returned; wait as `result` does.
+
+        Raises:
+            TimeoutError: the call was not done in time.
+            CancelledError: the future was cancelled.
+        """
+        if self._function is not None:
+            current.running_hub().join(self, timeout)
+        self.run_callbacks()
+        if isinstance(self._exception, CancelledError):
+            raise self._exception
+        return self._exception
+
+    def done(self) -> bool:
+        """Say whether the call has ended or was cancelled.
+
+        This moves messages along, and has the call run in the end: a loop that does nothing but
+        ask ``done()`` gets there.
+        """
+        if self._function is not None:
+            current.running_hub().poll(self)
+            if self._function is not None:
+                return False
+        self.run_callbacks()
+        return True
+
+    def running(self) -> bool:
+        """Say whether the call has begun, or was sent to another rank, and is not done."""
+        return self._function is not None and not current.running_hub().is_waiting(self)
+
+    def cancel(self) -> bool:
+        """Cancel the call, unless it runs, was sent to another rank or is done.
+
+        Returns:
+            Whether the future is cancelled now.
+        """
+        if self._function is not None and current.running_hub().claim(self):
+            self.complete(None, CancelledError())
+            self.run_callbacks()
+        return self.cancelled()
+
+    def cancelled(self) -> bool:
+        """Say whether the future was cancelled."""
+        return self._function is None and isinstance(self._exception, CancelledError)
+
+    def add_done_callback(
+        self,
+        callable_: Callable[[Future], object],
+        inCallbackType: CallbackType = "standard",
+        inCallbackGroup: object = None,
+    ) -> None:
+        """Have `callable_` called with this future once it is done, or now if it is.
+
+        Callbacks run in the order in which they were added. What one of them raises is logged and
+        ignored.
+
+        Args:
+            callable_: what to call.
+            inCallbackType: "standard": called on this rank, by a thread of the program; while the
+                program computes, when it next calls scoop_mpi. "universal": called on the rank
+                that runs the task, right after it, with a future of its own, if the task was not
+                yet sent away; otherwise like "standard".
+            inCallbackGroup: accepted for SCOOP's sake, and without effect.
+
+        Raises:
+            ValueError: `inCallbackType` is neither of the two.
+        """
+        if inCallbackType not in ("standard", "universal"):
+            raise ValueError(
+                f"inCallbackType must be 'standard' or 'universal', not {inCallbackType!r}"
+            )
+        hub = current.running_hub()
+        if inCallbackType == "universal" and self._function is not None and hub.claim(self):
+            if not isinstance(self._function, CallbackCarrier):
+                self._function = CallbackCarrier(self._function)
+            self._function.callbacks.append(callable_)
+            hub.enqueue(self)
+            return
+        with hub.watch_lock:
+            if self._watchers is None:
+                self._callbacks = []
+                self._watchers = []
+            self._callbacks.append(callable_)
+        if self._function is None:
+            self.run_callbacks()
+
+    def __repr__(self) -> str:
+        if self._function is not None:
+            return f"<Future {describe_callable(self._function)} not done>"
+        if isinstance(self._exception, CancelledError):
+            return "<Future cancelled>"
+        if self._exception is not None:
+            return f"<Future raised {self._exception!r}>"
+        return f"<Future returned {self._value!r}>"
+
+    # ------------------------------------------------------------ for the runtime
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is an outcome. Unlike `done`, this only looks."""
+        return self._function is None
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What the call of a future that is done raised."""
+        return self._exception
+
+    @property
+    def call(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The function and arguments of a future that is not done."""
+        if self._function is None or self._arguments is None:
+            raise RuntimeError(f"{self!r} has no call any more")
+        return self._function, self._arguments
+
+    def run(self) -> None:
+        """Make the call. The caller has claimed the future."""
+        function, arguments = self.call
+        try:
+            value = function(*arguments)
+        except BaseException as error:
+            self.complete(None, error)
+        else:
+            self.complete(value, None)
+
+    def complete(self, value: Any, exception: BaseException | None) -> None:
+        """Record the outcome, and tell the watchers. This runs no callback."""
+        self._value = value
+        self._exception = exception
+        self._arguments = self._function = None  # in this order: `_function` says "done"
+        if self._watchers is not None:
+            self._announce()
+
+    def watch(self, watcher: Watcher, hub: Hub) -> None:
+        """Have `watcher` notified when this is done; at once if it is already."""
+        with hub.watch_lock:
+            if self._watchers is None:
+                self._callbacks = []
+                self._watchers = []
+            self._watchers.append(watcher)
+        if self._function is None:
+            watcher.notify()
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Take back `watch`."""
+        if self._watchers is not None and watcher in self._watchers:
+            self._watchers.remove(watcher)
+
+    def _announce(self) -> None:
+        for watcher in list(self._watchers or ()):
+            watcher.notify()
+        if self._callbacks:
+            current.running_hub().callbacks_due.append(self)
+
+    def run_callbacks(self) -> None:
+        if self._watchers is None:
+            return
+        while self._callbacks:
+            try:
+                callback = self._callbacks.pop(0)
+            except IndexError:
+                return  # another thread of the program took the last one
+            call_back(callback, self)
+
+
+class CallbackCarrier:
+    """A function that takes its future's universal callbacks along to wherever it runs."""
+
+    __slots__ = ("callbacks", "func")
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self.func = func
+        self.callbacks: list[Callable[[Future], object]] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_carrier, (self.func, self.callbacks)
+
+    def __call__(self, *arguments: Any) -> Any:
+        future = Future(self.func, arguments)
+        future.run()
+        for callback in self.callbacks:
+            call_back(callback, future)
+        return future.result()
+
+
+def _restore_carrier(
+    func: Callable[..., Any], callbacks: list[Callable[[Future], object]]
+) -> CallbackCarrier:
+    carrier = CallbackCarrier(func)
+    carrier.callbacks = callbacks
+    return carrier
+
+
+def call_back(callback: Callable[[Future], object], future: Future) -> None:
+    """Call a callback; what it raises is logged and ignored, as PEP 3148 asks."""
+    try:
+        callback(future)
+    except Exception:
+        current.running_hub().logger.exception(
+            "The callback %s of %r failed.", describe_callable(callback), future
+        )

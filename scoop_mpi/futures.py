@@ -1,0 +1,452 @@
+"""The futures API: SCOOP's functions, after PEP 3148.
+
+Thin by intent: what a call does is decided in `hub` and `span`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from threading import get_ident
+from typing import Any, NamedTuple
+
+from scoop_mpi import current
+from scoop_mpi.errors import (
+    CancelledError,
+    NotStartedProperly,
+    TimeoutError,
+)
+from scoop_mpi.future import Future
+from scoop_mpi.hub import Arrivals, Hub, Waiter
+from scoop_mpi.reduction import Tree
+from scoop_mpi.span import Outcomes, Span
+
+__all__ = [
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "CancelledError",
+    "DoneAndNotDoneFutures",
+    "Future",
+    "NotStartedProperly",
+    "TimeoutError",
+    "as_completed",
+    "map",
+    "mapReduce",
+    "mapScan",
+    "map_as_completed",
+    "shutdown",
+    "submit",
+    "wait",
+]
+
+FIRST_COMPLETED = "FIRST_COMPLETED"
+FIRST_EXCEPTION = "FIRST_EXCEPTION"
+ALL_COMPLETED = "ALL_COMPLETED"
+
+_builtin_map = map
+
+
+class DoneAndNotDoneFutures(NamedTuple):
+    """What `wait` returns."""
+
+    done: set[Future]
+    not_done: set[Future]
+
+
+def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    """Have ``func(*args, **kwargs)`` called, here or on another rank, and return its future.
+
+    Args:
+        func: anything callable. What every rank can import is sent by its name; lambdas,
+            closures and the like are sent whole.
+        args: positional arguments; they are pickled only if the call goes to another rank.
+        kwargs: keyword arguments.
+
+    Raises:
+        NotStartedProperly: the program was not started with ``-m scoop_mpi``.
+        TypeError: `func` is not callable.
+    """
+    hub = current.hub
+    if hub is None:
+        hub = current.running_hub()
+    if not callable(func):
+        raise TypeError(f"submit() needs something callable, not {func!r}")
+    if kwargs:
+        func = partial(func, **kwargs)
+    future = Future(func, args)
+    (hub.ready if get_ident() == hub.thread else hub.elsewhere)[future] = None
+    return future
+
+
+def map(
+    func: Callable[..., Any],
+    *iterables: Iterable[Any],
+    timeout: float | None = None,
+    buffersize: int | None = None,
+    chunksize: int | None = None,
+) -> Iterator[Any]:
+    """Apply `func` to the items of `iterables` in parallel, and return the results in order.
+
+    The calls are submitted at once. Where the program was not started with ``-m scoop_mpi``, this
+    is the built-in `map`, with a RuntimeWarning.
+
+    Args:
+        func: anything callable; see `submit`.
+        iterables: several are zipped, up to the shortest.
+        timeout: seconds from now after which waiting for a result raises; None: no limit.
+        buffersize: if given, so many calls are submitted at a time, at the most, and the
+            iterables are drawn as the results are taken. So they may be endless.
+        chunksize: accepted for compatibility with `concurrent.futures`, and without effect: calls
+            are handed out one by one, at no cost to speak of.
+
+    Returns:
+        An iterator. Where a call raised, taking its result raises the same.
+
+    Raises:
+        TimeoutError: (from the iterator) a result was not there in time.
+        TypeError: `func` is not callable, there are no iterables, or one can't be iterated.
+        ValueError: `buffersize` or `chunksize` is less than 1.
+    """
+    _check(func, iterables, "map")
+    for name, value in (("buffersize", buffersize), ("chunksize", chunksize)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+    hub = current.hub
+    if hub is None:
+        warnings.warn(
+            "scoop_mpi was not started with `python -m scoop_mpi`: futures.map runs serially, "
+            "as the built-in map does",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return iter(_builtin_map(func, *iterables))
+    deadline = hub.deadline(timeout)
+    if buffersize is not None:
+        return _map_buffered(hub, func, iterables, deadline, buffersize)
+    span, waiter = _submit_span(hub, func, iterables)
+    return _ordered(hub, span, waiter, deadline)
+
+
+def map_as_completed(
+    func: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None
+) -> Iterator[Any]:
+    """Apply `func` to the items of `iterables` in parallel, and return results as they come in.
+
+    Args:
+        func: anything callable; see `submit`.
+        iterables: several are zipped, up to the shortest.
+        timeout: seconds from now after which waiting for a result raises; None: no limit.
+
+    Returns:
+        An iterator over the results, in no particular order. Where a call raised, so does the
+        iterator, which can go on after that.
+
+    Raises:
+        NotStartedProperly: the program was not started with ``-m scoop_mpi``.
+        TimeoutError: (from the iterator) not all results were there in time.
+        TypeError: `func` is not callable, there are no iterables, or one can't be iterated.
+    """
+    _check(func, iterables, "map_as_completed")
+    hub = current.running_hub()
+    deadline = hub.deadline(timeout)
+    span, waiter = _submit_span(hub, func, iterables)
+    return _Results(_streamed(hub, span, waiter, deadline))
+
+
+def mapReduce(
+    mapFunc: Callable[..., Any],
+    reductionFunc: Callable[[Any, Any], Any],
+    *iterables: Iterable[Any],
+    timeout: float | None = None,
+) -> Any:
+    """Apply `mapFunc` in parallel and combine the results, pair by pair, to a single value.
+
+    Results are combined on the ranks that computed them as far as possible. Which pairs are
+    combined depends on the number of items alone, and order is kept: `reductionFunc` has to be
+    associative, not commutative, and a result in floating point is the same to the bit on any
+    number of ranks.
+
+    Args:
+        mapFunc: anything callable; see `submit`.
+        reductionFunc: takes two results, or combined results, and returns one.
+        iterables: several are zipped, up to the shortest.
+        timeout: seconds to wait at the most; None: no limit.
+
+    Returns:
+        The combined value; of a single item just what `mapFunc` returned.
+
+    Raises:
+        NotStartedProperly: the program was not started with ``-m scoop_mpi``.
+        TimeoutError: the value was not there in time.
+        TypeError: there are no items, as with `functools.reduce`; or see `map`.
+        BaseException: what the first call to fail raised.
+    """
+    _check(mapFunc, iterables, "mapReduce")
+    if not callable(reductionFunc):
+        raise TypeError(f"mapReduce() needs a reduction function, not {reductionFunc!r}")
+    hub = current.running_hub()
+    deadline = hub.deadline(timeout)
+    span, waiter = _submit_span(hub, mapFunc, iterables, reductionFunc)
+    count = span.count
+    if not count:
+        raise TypeError("mapReduce() of no items, and so of no value")
+    tree = Tree(reductionFunc, count)
+    failures: dict[int, BaseException] = {}
+    for outcomes in _outcomes(hub, span, waiter, deadline):
+        values, failed = outcomes.open()
+        failures.update((outcomes.start + offset, error) for offset, error in failed.items())
+        if not failures:
+            tree.add(outcomes.start, outcomes.length, values)
+    if failures:
+        raise failures[min(failures)]
+    return tree.result()
+
+
+def mapScan(
+    mapFunc: Callable[..., Any],
+    reductionFunc: Callable[[Any, Any], Any],
+    *iterables: Iterable[Any],
+    timeout: float | None = None,
+) -> list[Any]:
+    """Apply `mapFunc` in parallel, and return all the running combinations of the results.
+
+    This is what `itertools.accumulate` gives, to the bit: results are combined here, one after
+    the other from the left, while further ones are computed.
+
+    Args:
+        mapFunc: anything callable; see `submit`.
+        reductionFunc: takes the combination so far and the next result, and returns their
+            combination. It need not be associative.
+        iterables: several are zipped, up to the shortest.
+        timeout: seconds to wait at the most; None: no limit.
+
+    Returns:
+        One value for each item; an empty list if there are none.
+
+    Raises:
+        NotStartedProperly: the program was not started with ``-m scoop_mpi``.
+        TimeoutError: the values were not there in time.
+        TypeError: see `map`.
+        BaseException: what the first call to fail raised.
+    """
+    _check(mapFunc, iterables, "mapScan")
+    if not callable(reductionFunc):
+        raise TypeError(f"mapScan() needs a reduction function, not {reductionFunc!r}")
+    current.running_hub()
+    results = map(mapFunc, *iterables, timeout=timeout)
+    return list(itertools.accumulate(results, reductionFunc))
+
+
+def as_completed(fs: Iterable[Future], timeout: float | None = None) -> Iterator[Future]:
+    """Return an iterator over futures that yields each as soon as it is done.
+
+    Args:
+        fs: the futures; one that occurs more than once is yielded once.
+        timeout: seconds from now to wait at the most; None: no limit.
+
+    Raises:
+        TimeoutError: (from the iterator) not all of them were done in time.
+    """
+    hub = current.running_hub()
+    futures = _distinct(fs)
+    return _as_completed(hub, futures, hub.deadline(timeout))
+
+
+def wait(
+    fs: Iterable[Future], timeout: float | None = -1, return_when: str = ALL_COMPLETED
+) -> DoneAndNotDoneFutures:
+    """Wait for futures.
+
+    Args:
+        fs: the futures.
+        timeout: seconds to wait at the most; negative or None: no limit; 0: don't wait, but move
+            messages along and look.
+        return_when: FIRST_COMPLETED: when any of them is done; FIRST_EXCEPTION: when any has
+            raised, or all are done; ALL_COMPLETED: when all are done.
+
+    Returns:
+        The named tuple (done, not_done) of two sets.
+
+    Raises:
+        ValueError: `return_when` is none of the three.
+    """
+    if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
+        raise ValueError(
+            "return_when must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED, "
+            f"not {return_when!r}"
+        )
+    hub = current.running_hub()
+    futures = _distinct(fs)
+    if timeout == 0:
+        for future in futures:
+            if not future.is_done:
+                hub.poll(future)
+                break
+    else:
+        _wait(hub, futures, timeout, return_when)
+    done = {future for future in futures if future.is_done}
+    for future in done:
+        future.run_callbacks()
+    return DoneAndNotDoneFutures(done, set(futures) - done)
+
+
+def shutdown(wait: bool = True) -> None:
+    """Do nothing: the pool ends with the program. Here for programs that call it."""
+
+
+# ---------------------------------------------------------------- how they are done
+
+
+def _check(func: object, iterables: tuple[Iterable[Any], ...], name: str) -> None:
+    if not callable(func):
+        raise TypeError(f"{name}() needs something callable, not {func!r}")
+    if not iterables:
+        raise TypeError(f"{name}() needs at least one iterable")
+
+
+def _submit_span(
+    hub: Hub,
+    func: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    reduction: Callable[[Any, Any], Any] | None = None,
+) -> tuple[Span, Waiter]:
+    star = len(iterables) > 1
+    calls: Sequence[Any]
+    if star:
+        calls = list(zip(*iterables, strict=False))
+    elif isinstance(iterables[0], range | tuple):  # these can't change under us
+        calls = iterables[0]
+    else:
+        calls = list(iterables[0])
+    span = Span(hub.runtime.rank, calls, star, Span.deliver, function=func, reduction=reduction)
+    waiter = hub.waiter()
+    span.watcher = waiter
+    if calls:
+        hub.enqueue(span)
+        hub.runtime.step()
+    return span, waiter
+
+
+def _outcomes(hub: Hub, span: Span, waiter: Waiter, deadline: float | None) -> Iterator[Outcomes]:
+    """Yield the outcomes of a span's calls as they come in, until all have."""
+    left = span.count
+    inbox = span.inbox
+    while left:
+        while inbox:
+            outcomes = inbox.popleft()
+            left -= outcomes.length
+            yield outcomes
+            del outcomes  # the consumer's alone while the next ones are waited for
+        if left:
+            hub.advance(span, waiter, deadline)
+
+
+def _ordered(hub: Hub, span: Span, waiter: Waiter, deadline: float | None) -> Iterator[Any]:
+    early: dict[int, Outcomes] = {}
+    position = 0
+    for outcomes in _outcomes(hub, span, waiter, deadline):
+        early[outcomes.start] = outcomes
+        while position in early:
+            values, failures = early.pop(position).open()
+            position += len(values)
+            if not failures:
+                yield from values
+                continue
+            for offset, value in enumerate(values):
+                if offset in failures:
+                    raise failures[offset]
+                yield value
+
+
+def _streamed(
+    hub: Hub, span: Span, waiter: Waiter, deadline: float | None
+) -> Iterator[tuple[Any, BaseException | None]]:
+    for outcomes in _outcomes(hub, span, waiter, deadline):
+        values, failures = outcomes.open()
+        for offset, value in enumerate(values):
+            yield value, failures.get(offset)
+
+
+class _Results(Iterator[Any]):
+    """An iterator over outcomes that goes on after it has raised one of them."""
+
+    def __init__(self, outcomes: Iterator[tuple[Any, BaseException | None]]) -> None:
+        self._outcomes = outcomes
+
+    def __next__(self) -> Any:
+        value, failure = next(self._outcomes)
+        if failure is not None:
+            raise failure
+        return value
+
+
+def _map_buffered(
+    hub: Hub,
+    func: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    deadline: float | None,
+    buffersize: int,
+) -> Iterator[Any]:
+    """Submit the first calls now, and return an iterator that submits the others."""
+    calls = zip(*iterables, strict=False)
+    buffer = deque(submit(func, *args) for args in itertools.islice(calls, buffersize))
+    hub.runtime.step()
+
+    def results() -> Iterator[Any]:
+        while buffer:
+            future = buffer.popleft()
+            seconds = None if deadline is None else max(deadline - hub.runtime.clock(), 0.0)
+            value = future.result(seconds)
+            buffer.extend(submit(func, *args) for args in itertools.islice(calls, 1))
+            yield value
+
+    return results()
+
+
+def _distinct(fs: Iterable[Future]) -> list[Future]:
+    futures = list(dict.fromkeys(fs))
+    for future in futures:
+        if not isinstance(future, Future):
+            raise TypeError(f"not a future of scoop_mpi: {future!r}")
+    return futures
+
+
+def _as_completed(hub: Hub, futures: list[Future], deadline: float | None) -> Iterator[Future]:
+    if deadline is not None:
+        hub.leave_to_others(futures, deadline)
+    arrivals = Arrivals(hub, futures)
+    try:
+        for done in range(len(futures)):
+            while not arrivals.arrived:
+                if not arrivals.advance(deadline) and not arrivals.arrived:
+                    raise TimeoutError(f"{len(futures) - done} of {len(futures)} futures not done")
+            future = arrivals.arrived.popleft()
+            future.run_callbacks()
+            yield future
+    finally:
+        arrivals.close()
+
+
+def _wait(hub: Hub, futures: list[Future], timeout: float | None, return_when: str) -> None:
+    deadline = hub.deadline(None if timeout is None or timeout < 0 else timeout)
+    if deadline is not None:
+        hub.leave_to_others(futures, deadline)
+    arrivals = Arrivals(hub, futures)
+    try:
+        left = len(futures)
+        while left:
+            while arrivals.arrived:
+                future = arrivals.arrived.popleft()
+                left -= 1
+                if return_when == FIRST_COMPLETED or (
+                    return_when == FIRST_EXCEPTION and future.failure is not None
+                ):
+                    return
+            if left and not arrivals.advance(deadline) and not arrivals.arrived:
+                return
+    finally:
+        arrivals.close()

@@ -1,0 +1,568 @@
+"""The hub: decides what a rank does next; the only file that knows of greenlets.
+
+Every rank has one hub. It is a greenlet of the main thread beside the *main* greenlet, in which
+the user's program runs (on a worker: the wait for the job's end), and the *job* greenlets, in
+which it starts tasks. Whoever has to wait for something that nobody can do on its own stack
+parks, that is, switches to the hub, which
+
+    1. resumes who has been notified,           4. expires deadlines,
+    2. runs callbacks and urgent futures,       5. starts the newest ready task on a job greenlet,
+    3. does the rank's duties (`Runtime.step`), 6. or pauses, if there is nothing to do.
+
+       main ----- result() ---> hub ----> job greenlet 1: a task ---- result() ---> hub ...
+         ^                      | ^                        (runs a waiting future inline instead,
+         '---- it is done ------' '---- the task ended ----  as long as its stack is not too deep)
+
+A stack thus only ever holds a chain of tasks, each waiting for the one above it. Unrelated work
+starts from the hub alone, on a stack of its own, so nothing that is done can be buried under
+something that is not.
+
+The program's other threads don't park: they run waiting futures of their own inline and otherwise
+sleep until notified. The hub never starts what they submitted: a task that has begun on a greenlet
+can go on in the main thread only, and that may be waiting for the very thread (``join``).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from threading import get_ident
+from typing import Protocol
+
+from greenlet import getcurrent, greenlet
+
+from scoop_mpi.errors import CancelledError, TimeoutError
+from scoop_mpi.future import MAX_INLINE_DEPTH, Future, Watcher
+from scoop_mpi.policy import MOST_SUSPENDED
+from scoop_mpi.pump import Pump
+from scoop_mpi.runtime import Runtime
+from scoop_mpi.span import Span, Window
+from scoop_mpi.worker_state import Task
+
+# A call with a time limit can't be interrupted once this rank has begun it. So others get this
+# many seconds to take it first, if they have time: if they had not, they are not asked again soon.
+_GRACE = 5e-3
+_GRACE_HOLIDAY = 0.5
+_STEP_INTERVAL = 5e-4  # seconds between two steps while windows are worked off
+
+Job = Callable[[], object]
+
+
+class Idle(Protocol):
+    """What to do while there is nothing to do: `idle.Backoff`, or a test's own."""
+
+    def reset(self) -> None: ...
+
+    def pause(self, limit: float | None) -> None: ...
+
+
+class Waiter(Protocol):
+    """Somebody who waits to be notified. Notifications may be spurious: look again."""
+
+    def notify(self) -> None: ...
+
+    def wait(self, deadline: float | None) -> bool:
+        """Wait for a notification since the last; return False if `deadline` came first.
+
+        Raises:
+            CancelledError: the program has ended, and with it this task.
+        """
+        ...
+
+
+class Hub:
+    """The hub of one rank; made in the greenlet that becomes the main one.
+
+    Args:
+        runtime: this rank's state and messages.
+        idle: how to pause.
+        logger: where failures of callbacks go.
+    """
+
+    def __init__(self, runtime: Runtime, idle: Idle, logger: logging.Logger) -> None:
+        self.runtime = runtime
+        self.logger = logger
+        self.thread = get_ident()
+        self.depth = 0  # of the chain of tasks on the current stack of the main thread
+        self.ready: dict[Task, None] = runtime.worker.ready
+        self.elsewhere: dict[Task, None] = runtime.worker.elsewhere
+        self.watch_lock = threading.Lock()  # of the lists of watchers of all futures
+        self.callbacks_due: deque[Future] = deque()
+        self.is_in_charge = False
+        self.pump: Pump | None = None
+        self.running: dict[Job, object] = {}  # jobs that have begun and not ended, for whom
+        self._idle = idle
+        self._main = getcurrent()
+        self._hub: greenlet | None = None
+        self._pool: list[greenlet] = []
+        self._notified: deque[GreenletWaiter] = deque()
+        self._urgent: deque[Future] = deque()
+        self._parked: dict[GreenletWaiter, None] = {}
+        self._deadlines: list[tuple[float, int, GreenletWaiter]] = []
+        self._sequence = itertools.count()
+        self._is_interrupted = False
+        self._is_over: Callable[[], bool] | None = None
+        self._polling_since: float | None = None
+        self._no_grace_before = 0.0
+
+    def open_queues(self) -> None:
+        """Let tasks be submitted."""
+        worker = self.runtime.worker
+        worker.open_queues()
+        self.ready, self.elsewhere = worker.ready, worker.elsewhere
+
+    # ------------------------------------------------------------ submitting and claiming
+
+    def enqueue(self, task: Task) -> None:
+        """Put a task into the queue of the calling thread."""
+        (self.ready if get_ident() == self.thread else self.elsewhere)[task] = None
+
+    def is_waiting(self, future: Future) -> bool:
+        """Say whether nobody has begun this future."""
+        return future in self.ready or future in self.elsewhere
+
+    def claim(self, future: Future) -> bool:
+        """Take a waiting future out of the queues; False if somebody else was faster."""
+        return self.runtime.worker.claim(future)
+
+    # ------------------------------------------------------------ waiting
+
+    def waiter(self) -> Waiter:
+        """Return a new waiter for the calling thread."""
+        return GreenletWaiter(self) if get_ident() == self.thread else ThreadWaiter(self)
+
+    def join(self, future: Future, timeout: float | None) -> None:
+        """Return once `future` is done, running it here if nobody else does.
+
+        Raises:
+            TimeoutError: it was not done within `timeout` seconds.
+        """
+        deadline = self.deadline(timeout)
+        if deadline is not None:
+            self.leave_to_others([future], deadline)
+        if self.run_here(future):
+            self.check(deadline)
+            return
+        waiter = self.waiter()
+        future.watch(waiter, self)
+        try:
+            while not future.is_done:
+                if not waiter.wait(deadline) and not future.is_done:
+                    raise TimeoutError(f"{future!r} within {timeout} s")
+        finally:
+            future.unwatch(waiter)
+
+    def poll(self, future: Future) -> None:
+        """Do what brings `future` nearer to its end without waiting for it."""
+        runtime = self.runtime
+        if self._is_elsewhere_thread():
+            moved = runtime.step()
+        else:
+            moved = runtime.step()
+            if self._notified or self.callbacks_due:
+                self._give_way()
+                moved = True
+        if moved:
+            self._polling_since = None
+        elif runtime.size == 1 or self._has_polled_long():
+            self.run_here(future)
+
+    def _has_polled_long(self) -> bool:
+        now = self.runtime.clock()
+        if self._polling_since is None:
+            self._polling_since = now
+        return now - self._polling_since > _GRACE
+
+    def run_here(self, future: Future) -> bool:
+        """Run `future` on this stack if it is waiting, and return whether it is done.
+
+        On a stack that is too deep the hub runs it, before all else, while the caller waits.
+        """
+        if not self.claim(future):
+            return future.is_done
+        if self._is_elsewhere_thread():
+            future.run()
+            return True
+        if self.depth >= MAX_INLINE_DEPTH:
+            self._urgent.append(future)
+            return False
+        depth = self.depth
+        self.depth = depth + 1
+        future.run()
+        self.depth = depth
+        return True
+
+    def leave_to_others(self, futures: Iterable[Future], deadline: float) -> None:
+        """Give other ranks a moment to take futures that are waited for with a time limit."""
+        runtime = self.runtime
+        now = runtime.clock()
+        if runtime.size == 1 or now < self._no_grace_before:
+            return
+        until = min(now + _GRACE, deadline)
+        while any(map(self.is_waiting, futures)):
+            if runtime.clock() >= until:
+                self._no_grace_before = until + _GRACE_HOLIDAY
+                return
+            runtime.step()
+            self._idle.pause(0.0)
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """Return the time at which `timeout` seconds from now are over."""
+        return None if timeout is None else self.runtime.clock() + timeout
+
+    def check(self, deadline: float | None) -> None:
+        """Raise TimeoutError if `deadline` is over."""
+        if deadline is not None and self.runtime.clock() > deadline:
+            raise TimeoutError("the time limit is over")
+
+    # ------------------------------------------------------------ working off spans
+
+    def advance(self, span: Span, waiter: Waiter, deadline: float | None) -> None:
+        """Bring a span of this rank's nearer to its end: run some of its calls, or else wait.
+
+        Raises:
+            TimeoutError: `deadline` was over.
+        """
+        self.check(deadline)
+        is_elsewhere = self._is_elsewhere_thread()
+        if is_elsewhere or self.depth < MAX_INLINE_DEPTH:
+            window = self._claim_window(span)
+            if window is not None:
+                depth = self.depth
+                if not is_elsewhere:
+                    self.depth = depth + 1
+                self._run_window(window)
+                if not is_elsewhere:
+                    self.depth = depth
+                return
+        if not waiter.wait(deadline):
+            raise TimeoutError("the time limit is over")
+
+    def _claim_window(self, span: Span) -> Window | None:
+        window = span.claim()
+        if span.unclaimed == 0:
+            self.ready.pop(span, None)
+            self.elsewhere.pop(span, None)
+        return window
+
+    def _run_window(self, window: Window) -> None:
+        runtime = self.runtime
+        span = window.span
+        window.reported_at = started = runtime.clock()
+        runtime.windows[window] = None
+        try:
+            window.run()
+        finally:
+            del runtime.windows[window]
+            span.retire(window)
+        ended = runtime.clock()
+        span.resize_window(ended - started)
+        if ended - runtime.last_step > _STEP_INTERVAL:
+            is_low = len(self.ready) <= 1 and span.unclaimed == 0
+            runtime.step(is_low=is_low and get_ident() == self.thread)
+
+    def _work_off(self, span: Span) -> None:
+        """Run the calls of a span until none is left: a job."""
+        span.open(self.runtime.worker.codec)
+        while (window := self._claim_window(span)) is not None:
+            self._run_window(window)
+            if self.runtime.is_stopping:
+                return
+
+    # ------------------------------------------------------------ greenlets
+
+    def park(self, waiter: GreenletWaiter, deadline: float | None) -> None:
+        """Suspend the current greenlet until `waiter` is notified or `deadline` is over."""
+        if self.runtime.is_stepping_here:
+            raise RuntimeError(
+                "a future can't be waited for while an object is being pickled or unpickled"
+            )
+        depth = self.depth
+        waiter.greenlet = getcurrent()
+        if deadline is not None:
+            self._set_deadline(waiter, deadline)
+        self._parked[waiter] = None
+        if self._hub is None or self._hub.dead:
+            self._pool.clear()
+            self._hub = greenlet(self._loop, self._main)
+        try:
+            self._hub.switch()
+        finally:
+            self._parked.pop(waiter, None)
+            self.depth = depth
+
+    def serve_until(self, is_over: Callable[[], bool]) -> None:
+        """Leave the main greenlet to the hub until `is_over`; run whatever comes meanwhile."""
+        if is_over():
+            return
+        self._is_over = is_over
+        waiter = GreenletWaiter(self)
+        while not is_over():
+            waiter.wait(None)
+        self._is_over = None
+
+    def _give_way(self) -> None:
+        """Let those run who have been notified already."""
+        waiter = GreenletWaiter(self)
+        waiter.notify()
+        waiter.is_due = False
+        waiter.wait(None)
+
+    def interrupt(self) -> None:
+        """Ctrl-C: have KeyboardInterrupt raised in the user's program. For the signal handler."""
+        if getcurrent() is self._main:
+            raise KeyboardInterrupt
+        self._is_interrupted = True
+        if not self.is_in_charge:
+            raise KeyboardInterrupt  # first in the task that runs, which ends with it
+
+    def cancel_parked(self) -> None:
+        """The program has ended: nobody who waits will get what they wait for."""
+        for waiter in list(self._parked):
+            if waiter.greenlet is not self._main:
+                waiter.is_cancelled = True
+                self._notified.append(waiter)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no task has begun and not ended."""
+        return not self.running and not self._notified
+
+    def _loop(self) -> None:
+        """The hub's own code. It never ends."""
+        runtime = self.runtime
+        idle = self._idle
+        self.is_in_charge = True
+        while True:
+            if self._is_interrupted:
+                self._is_interrupted = False
+                self._switch(self._main.throw, KeyboardInterrupt)
+            if self._is_over is not None and self._is_over():
+                self._is_over = None
+                self._switch(self._main.switch)
+                continue
+            if self._resume_notified():
+                idle.reset()
+                continue
+            task = self._next_task()
+            is_low = len(self.ready) <= 1 and len(self._parked) < MOST_SUSPENDED
+            if is_low and task is not None and not isinstance(task, Future):
+                is_low = False  # a span: it is asked for more when its last window is claimed
+            moved = runtime.step(keep=1, is_low=is_low)
+            self._expire_deadlines()
+            if moved or self._notified:
+                idle.reset()
+            if self._notified:
+                continue
+            if task is not None and self._begin(task):
+                idle.reset()
+            elif not moved and not self._notified and not self.ready:
+                idle.pause(self._seconds_to_deadline())
+
+    def _resume_notified(self) -> bool:
+        """Run who is due: those notified, callbacks, urgent futures. Return whether any was."""
+        if self._notified:
+            waiter = self._notified.popleft()
+            waiter.is_due = False
+            if waiter in self._parked:
+                self._resume(waiter)
+            return True
+        if self.callbacks_due:
+            future = self.callbacks_due.popleft()
+            self._start(future.run_callbacks, future)
+            return True
+        if self._urgent:
+            future = self._urgent.popleft()
+            self._start(future.run, future)
+            return True
+        return False
+
+    def _next_task(self) -> Task | None:
+        """Return the newest ready task, without claiming it."""
+        while self.ready:
+            try:
+                task = next(reversed(self.ready))
+            except (StopIteration, RuntimeError):
+                continue  # another thread was changing the queue
+            if isinstance(task, Future) or task.unclaimed:
+                return task
+            self.ready.pop(task, None)
+        return None
+
+    def _begin(self, task: Task) -> bool:
+        if isinstance(task, Future):
+            if not self.claim(task):
+                return False
+            self._start(task.run, task)
+        else:
+            self._start(lambda: self._work_off(task), task)
+        return True
+
+    def _start(self, job: Job, task: Task) -> None:
+        worker = self._pool.pop() if self._pool else greenlet(self._run_jobs, self._hub)
+        self.running[job] = task
+        self.depth = 0
+        self._switch(worker.switch, job)
+
+    def _run_jobs(self, job: Job) -> None:
+        """The code of a job greenlet: runs one job after the other."""
+        hub = self._hub
+        current = getcurrent()
+        while True:
+            try:
+                job()
+            except KeyboardInterrupt:
+                self._is_interrupted = True
+            del self.running[job]
+            self._pool.append(current)
+            if hub is None:
+                raise RuntimeError("a job greenlet without a hub")
+            job = hub.switch()
+
+    def _resume(self, waiter: GreenletWaiter) -> None:
+        self._switch(waiter.greenlet.switch)
+
+    def _switch(self, switch: Callable[..., object], *arguments: object) -> None:
+        """Leave the charge to user code, until it parks or ends."""
+        self.is_in_charge = False
+        pump = self.pump
+        if pump is not None and pump.is_asleep:
+            pump.wake()
+        switch(*arguments)
+        self.is_in_charge = True
+
+    def _set_deadline(self, waiter: GreenletWaiter, deadline: float) -> None:
+        if len(self._deadlines) > 2 * len(self._parked) + 64:  # most are of waits long over
+            self._deadlines = [entry for entry in self._deadlines if entry[2] in self._parked]
+            heapq.heapify(self._deadlines)
+        heapq.heappush(self._deadlines, (deadline, next(self._sequence), waiter))
+
+    def _expire_deadlines(self) -> None:
+        now = self.runtime.clock() if self._deadlines else 0.0
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, _, waiter = heapq.heappop(self._deadlines)
+            if waiter in self._parked:
+                waiter.is_expired = True
+                self._notified.append(waiter)
+
+    def _seconds_to_deadline(self) -> float | None:
+        if not self._deadlines:
+            return None
+        return max(self._deadlines[0][0] - self.runtime.clock(), 0.0)
+
+    def _is_elsewhere_thread(self) -> bool:
+        return get_ident() != self.thread
+
+
+class GreenletWaiter:
+    """Waits by parking. Made and used in the main thread; `notify` may come from any."""
+
+    __slots__ = ("_hub", "greenlet", "is_cancelled", "is_due", "is_expired")
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.greenlet = getcurrent()
+        self.is_due = False
+        self.is_cancelled = False
+        self.is_expired = False
+
+    def notify(self) -> None:
+        """See `Waiter`."""
+        if not self.is_due:
+            self.is_due = True
+            self._hub._notified.append(self)
+
+    def wait(self, deadline: float | None) -> bool:
+        """See `Waiter`."""
+        if self.is_due:
+            self.is_due = False
+            return True
+        self.is_expired = False
+        self._hub.park(self, deadline)
+        if self.is_cancelled:
+            raise CancelledError("the program has ended")
+        return not self.is_expired
+
+
+class ThreadWaiter:
+    """Waits by blocking the calling thread, one of the program's own."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._clock = hub.runtime.clock
+        self._event = threading.Event()
+
+    def notify(self) -> None:
+        """See `Waiter`."""
+        self._event.set()
+
+    def wait(self, deadline: float | None) -> bool:
+        """See `Waiter`."""
+        was_notified = self._event.wait(None if deadline is None else deadline - self._clock())
+        self._event.clear()
+        return was_notified
+
+
+class Arrivals:
+    """Tells which of many futures are done, in the order in which that happened.
+
+    Args:
+        hub: the rank's hub.
+        futures: which ones; a future that occurs twice arrives twice.
+    """
+
+    def __init__(self, hub: Hub, futures: Iterable[Future]) -> None:
+        self.arrived: deque[Future] = deque()
+        self._hub = hub
+        self._waiter = hub.waiter()
+        self._watchers = [(future, _Arrival(future, self)) for future in futures]
+        self._not_tried = iter(self._watchers)
+        for future, watcher in self._watchers:
+            future.watch(watcher, hub)
+
+    def close(self) -> None:
+        """Watch no longer."""
+        for future, watcher in self._watchers:
+            future.unwatch(watcher)
+
+    def advance(self, deadline: float | None) -> bool:
+        """Run one of the futures that wait here, or else wait until one is done.
+
+        Returns:
+            False if `deadline` was over.
+        """
+        runtime = self._hub.runtime
+        if deadline is not None and runtime.clock() > deadline:
+            return False
+        for future, _ in self._not_tried:
+            if not future.is_done and self._hub.run_here(future):
+                if runtime.clock() - runtime.last_step > _STEP_INTERVAL:
+                    runtime.step()
+                return True
+            if self.arrived:
+                return True
+        return self._waiter.wait(deadline)
+
+    def add(self, future: Future) -> None:
+        """A future is done."""
+        self.arrived.append(future)
+        self._waiter.notify()
+
+
+class _Arrival:
+    """Watches one future for `Arrivals`."""
+
+    __slots__ = ("_arrivals", "_future")
+
+    def __init__(self, future: Future, arrivals: Arrivals) -> None:
+        self._future = future
+        self._arrivals = arrivals
+
+    def notify(self) -> None:
+        self._arrivals.add(self._future)
+
+
+__all__ = ["Arrivals", "Hub", "Idle", "Waiter", "Watcher"]

@@ -1,0 +1,267 @@
+"""A rank's life: from the start, through the program, to an orderly end.
+
+    root     connect   run the program   Stop to all ...  all have Stopped   Leave to all   end
+    worker   connect   import it, serve  Stop: finish what runs, Stopped     Leave          end
+
+Between `Stopped` and `Leave` a rank still takes in what others sent it, so at the end no message
+is under way, and MPI can be finalised. Where the program failed, ranks get a few seconds for that;
+then the job is aborted. Whatever happens, it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+
+from scoop_mpi import current, launch, log
+from scoop_mpi.errors import NotStartedProperly, describe_callable
+from scoop_mpi.future import Future
+from scoop_mpi.hub import Hub
+from scoop_mpi.idle import Backoff
+from scoop_mpi.messages import ImportFailed, Leave, Stop, Stopped
+from scoop_mpi.program import ROOT_NAME, Program, ProgramError
+from scoop_mpi.pump import Pump
+from scoop_mpi.runtime import ROOT_RANK, Runtime
+from scoop_mpi.transport import Transport
+
+_SECONDS_TO_FAIL = 3.0  # that tasks get to end once the program has failed
+_SECONDS_TO_REPORT = 5.0  # after which a rank says which tasks the job's end waits for
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the command line says.
+
+    Attributes:
+        program: what to run.
+        log_level: what the log lets through, as a level of `logging`.
+        is_debug: whether ``--debug`` was given.
+    """
+
+    program: Program
+    log_level: int = logging.WARNING
+    is_debug: bool = False
+
+
+def run(config: Config) -> int:
+    """Do this rank's part of the job; return the exit status."""
+    from scoop_mpi.mpi import MPITransport, library_name, world_size
+
+    problem = launch.mismatch(os.environ, world_size(), library_name())
+    if problem is not None:
+        print(f"scoop_mpi: {problem}", file=sys.stderr)
+        return 2
+    transport = MPITransport()
+    rank = Rank(config, transport, Backoff(crowded=transport.is_node_crowded()))
+    try:
+        return rank.run()
+    except BaseException:  # a fault of ours: no other rank will hear of it otherwise
+        traceback.print_exc()
+        transport.abort(1)
+        raise
+
+
+class Rank:
+    """This process, as a part of the job."""
+
+    def __init__(self, config: Config, transport: Transport, idle: Backoff) -> None:
+        self._config = config
+        self._transport = transport
+        self._host = transport.host or socket.gethostname()
+        self._logger = log.configure(transport.rank, self._host, config.log_level)
+        self._runtime = Runtime(transport, time.perf_counter, self._import_failed)
+        self._hub = Hub(self._runtime, idle, self._logger)
+        self._stopping_since: float | None = None
+        self._deadline: float | None = None
+        self._has_reported = False
+        current.hub = self._hub
+        current.is_debug = config.is_debug
+
+    def run(self) -> int:
+        """Live; return the exit status."""
+        hub = self._hub
+        if self._transport.is_thread_safe:
+            hub.pump = Pump(self._duties, lambda: hub.is_in_charge, self._pump_failed)
+            hub.pump.start()
+        else:
+            self._logger.warning(
+                "This MPI was started without support for threads (MPI_THREAD_FUNNELED): while "
+                "a rank computes, its messages wait."
+            )
+        self._logger.info("started: %d ranks, Python %s", self._transport.size, sys.version)
+        try:
+            if self._transport.rank == ROOT_RANK:
+                return self._run_root()
+            self._run_worker()
+            return 0
+        finally:
+            if hub.pump is not None:
+                hub.pump.stop()
+
+    # ------------------------------------------------------------ the root
+
+    def _run_root(self) -> int:
+        hub, runtime = self._hub, self._runtime
+        hub.open_queues()
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
+        status = self._run_program()
+        _flush_output()
+        if status:
+            self._deadline = runtime.clock() + _SECONDS_TO_FAIL
+        runtime.stop()
+        for rank in range(1, runtime.size):
+            runtime.post(rank, Stop())
+        hub.cancel_parked()
+        self._serve_until_stopped(status)
+        for rank in range(1, runtime.size):
+            runtime.post(rank, Leave())
+        runtime.step()
+        hub.serve_until(lambda: runtime.has_sent_all)
+        return status
+
+    def _serve_until_stopped(self, status: int) -> None:
+        """Wait until no rank runs a task any more; not for long if the program has failed."""
+        hub, runtime = self._hub, self._runtime
+
+        def is_over() -> bool:
+            if self._deadline is not None and runtime.clock() > self._deadline:
+                self._transport.abort(status)
+            self._report_running()
+            return hub.is_at_rest and runtime.stopped_ranks == runtime.size - 1
+
+        hub.serve_until(is_over)
+
+    def _run_program(self) -> int:
+        """Run the user's program; return its exit status, as Python would."""
+        try:
+            self._config.program.run()
+            self._hub.serve_until(_no_other_threads)
+        except ProgramError as error:
+            print(f"scoop_mpi: {error}", file=sys.stderr)
+            return 2
+        except SystemExit as ending:
+            return _exit_status(ending)
+        except BaseException as error:
+            sys.excepthook(type(error), error, _traceback_of_program(error))
+            return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+        return 0
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        self._hub.interrupt()
+
+    def _import_failed(self, report: str) -> None:
+        """A worker could not import the program: say so, once, and end the job."""
+        sys.stderr.write(report)
+        self._transport.abort(1)
+
+    # ------------------------------------------------------------ a worker
+
+    def _run_worker(self) -> None:
+        hub, runtime = self._hub, self._runtime
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the root, which ends the job
+        if self._import_program():
+            hub.open_queues()
+        hub.serve_until(lambda: runtime.is_stopping)
+        hub.cancel_parked()
+        hub.serve_until(lambda: hub.is_at_rest)
+        runtime.worker.outbox.clear()
+        hub.serve_until(lambda: runtime.has_sent_all)
+        _flush_output()
+        runtime.post(ROOT_RANK, Stopped())
+        hub.serve_until(lambda: runtime.may_leave)
+
+    def _import_program(self) -> bool:
+        """Import the program; if that fails, tell the root, and return False."""
+        try:
+            self._config.program.import_()
+        except BaseException as error:
+            self._runtime.post(ROOT_RANK, ImportFailed(self._import_report(error)))
+            return False
+        return True
+
+    def _import_report(self, error: BaseException) -> str:
+        if isinstance(error, ProgramError):
+            return f"scoop_mpi: {error}\n"
+        text = "".join(traceback.format_exception(type(error), error, _traceback_of_program(error)))
+        what = "could not import the program"
+        if isinstance(error, NotStartedProperly):
+            what = "met futures outside the main guard"
+        elif isinstance(error, SystemExit):
+            what = "met sys.exit() outside the main guard while it imported the program"
+        return f"{text}scoop_mpi: rank {self._transport.rank} ({self._host}) {what}.\n"
+
+    # ------------------------------------------------------------ both
+
+    def _duties(self) -> bool:
+        """What the pump does while user code runs."""
+        moved = self._runtime.step()
+        if self._runtime.is_stopping:
+            self._report_running()
+        return moved
+
+    def _report_running(self) -> None:
+        """Once the end has waited for a while, say for which tasks of this rank."""
+        now = self._runtime.clock()
+        if self._stopping_since is None:
+            self._stopping_since = now
+        if self._has_reported or now - self._stopping_since < _SECONDS_TO_REPORT:
+            return
+        names = [_name_of(task) for task in list(self._hub.running.values())]
+        if names:
+            self._has_reported = True
+            self._logger.warning(
+                "The program has ended, and the job waits for what still runs here: %s.",
+                ", ".join(names),
+            )
+
+    def _pump_failed(self, error: BaseException) -> None:
+        traceback.print_exception(type(error), error, error.__traceback__)
+        self._transport.abort(1)
+
+
+def _name_of(task: object) -> str:
+    function = task.call[0] if isinstance(task, Future) and not task.is_done else None
+    return describe_callable(function or getattr(task, "function", None) or task)
+
+
+def _no_other_threads() -> bool:
+    """Whether the program's own threads have ended, for which Python would wait as well."""
+    return not any(
+        thread is not threading.main_thread() and not thread.daemon
+        for thread in threading.enumerate()
+    )
+
+
+def _exit_status(ending: SystemExit) -> int:
+    """Return the status of a `SystemExit`, printing what Python would print."""
+    if ending.code is None:
+        return 0
+    if isinstance(ending.code, int):
+        return ending.code & 0xFF
+    print(ending.code, file=sys.stderr)
+    return 1
+
+
+def _traceback_of_program(error: BaseException) -> TracebackType | None:
+    """Return the traceback from the program's own first frame on."""
+    program = sys.modules[ROOT_NAME].__dict__
+    found = error.__traceback__
+    while found is not None and found.tb_frame.f_globals is not program:
+        found = found.tb_next
+    return found or error.__traceback__
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()

@@ -1,0 +1,188 @@
+"""The MPI transport; the only file that imports mpi4py.
+
+Point-to-point messages on a duplicate of COMM_WORLD, so that a program's own use of MPI does not
+mix with ours. Nothing here blocks: sends are non-blocking and keep their buffers until they are
+done; a receive is posted only for what a probe has seen, with source and tag pinned.
+
+    tag SMALL     the single frame of a small message, which arrives with the envelope
+    tag LARGE     the sizes of the frames of any other message; the frames follow with
+    tag FRAME     one MPI message each (of at most 1 GiB: a count must fit an int on older MPIs)
+
+The sizes come first, so the receiver posts its receives for all frames right when it reads them,
+and MPI matches the frames of two messages from one rank in the order in which they were sent. A
+message whose frames are still coming in is an entry in `_incoming`, not a wait.
+
+Importing this module initialises MPI.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from collections import deque
+from typing import Any
+
+import mpi4py
+
+from scoop_mpi.messages import Frames, bytes_of
+
+# One thread at a time calls MPI, so MPI needs no locks of its own, which would cost each call.
+mpi4py.rc.thread_level = "serialized"
+
+from mpi4py import MPI  # noqa: E402
+
+_SMALL, _LARGE, _FRAME = 1, 2, 3
+_SMALL_BYTES = 4096  # all MPIs send so little eagerly, so receiving it can't wait for the sender
+_MOST_FRAMES = 256  # their sizes are a small message too
+_CHUNK_BYTES = 1 << 30
+
+
+def world_size() -> int:
+    """Return the number of processes that this MPI knows of."""
+    return MPI.COMM_WORLD.Get_size()
+
+
+def library_name() -> str:
+    """Return what the MPI library calls itself, in a few words."""
+    return " ".join(MPI.Get_library_version().split()[:3]).rstrip(",")
+
+
+class MPITransport:
+    """A `Transport` over MPI. Making one is collective: every rank of COMM_WORLD has to."""
+
+    def __init__(self) -> None:
+        self._comm = MPI.COMM_WORLD.Dup()
+        self.rank = self._comm.Get_rank()
+        self.size = self._comm.Get_size()
+        self.host = MPI.Get_processor_name()
+        self.is_thread_safe = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
+        self._status = MPI.Status()
+        self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
+        self._incoming: list[_Incoming] = []
+
+    def is_node_crowded(self) -> bool:
+        """Return whether more ranks share this rank's host than cores they may use. Collective."""
+        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        cores = set().union(*node.allgather(os.sched_getaffinity(0)))
+        ranks = node.Get_size()
+        node.Free()
+        return ranks > len(cores)
+
+    def send(self, destination: int, frames: Frames) -> None:
+        """See `transport.Transport`."""
+        if len(frames) == 1 and len(frames[0]) <= _SMALL_BYTES:
+            self._start(destination, frames[0], _SMALL)
+            return
+        views = [bytes_of(frame) for frame in frames]
+        if len(views) > _MOST_FRAMES:
+            views = _packed(views)
+        packed = len(views) < len(frames)
+        sizes = [view.nbytes for view in views]
+        self._start(destination, struct.pack(f"?{len(sizes)}q", packed, *sizes), _LARGE)
+        for view in views:
+            for offset in range(0, view.nbytes, _CHUNK_BYTES):
+                self._start(destination, view[offset : offset + _CHUNK_BYTES], _FRAME)
+
+    def _start(self, destination: int, buffer: Any, tag: int) -> None:
+        request = self._comm.Isend((buffer, MPI.BYTE), destination, tag)
+        pending = self._outgoing.get(destination)
+        if pending is not None:
+            pending.append((request, buffer))
+        elif not request.Test():
+            self._outgoing[destination] = deque([(request, buffer)])
+
+    def receive(self) -> tuple[int, Frames] | None:
+        """See `transport.Transport`."""
+        for incoming in self._incoming:
+            if incoming.has_arrived():
+                self._incoming.remove(incoming)
+                return incoming.source, incoming.frames
+        status = self._status
+        comm = self._comm
+        while comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG, status):
+            source, tag = status.source, status.tag
+            buffer = bytearray(status.count)
+            comm.Recv((buffer, MPI.BYTE), source, tag)
+            if tag == _SMALL:
+                return source, [buffer]
+            incoming = self._post(source, buffer)
+            if incoming.has_arrived():
+                return source, incoming.frames
+            self._incoming.append(incoming)
+        return None
+
+    def _post(self, source: int, sizes: bytearray) -> _Incoming:
+        count = len(sizes) // 8 - 1
+        packed, *lengths = struct.unpack(f"?{count}q", sizes)
+        buffers = [_new_buffer(length) for length in lengths]
+        requests = []
+        for buffer in buffers:
+            view = memoryview(buffer)
+            for offset in range(0, view.nbytes, _CHUNK_BYTES):
+                part = view[offset : offset + _CHUNK_BYTES]
+                requests.append(self._comm.Irecv((part, MPI.BYTE), source, _FRAME))
+        return _Incoming(source, requests, buffers, packed)
+
+    def progress(self) -> bool:
+        """See `transport.Transport`."""
+        outgoing = self._outgoing
+        for destination, pending in list(outgoing.items()):
+            while pending and pending[0][0].Test():
+                pending.popleft()
+            if not pending:
+                del outgoing[destination]
+        return bool(outgoing)
+
+    def abort(self, status: int) -> None:
+        """See `transport.Transport`."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        MPI.COMM_WORLD.Abort(status)
+
+
+class _Incoming:
+    """A message whose frames are coming in."""
+
+    __slots__ = ("_buffers", "_packed", "_requests", "source")
+
+    def __init__(
+        self, source: int, requests: list[MPI.Request], buffers: list[Any], packed: bool
+    ) -> None:
+        self.source = source
+        self._requests = requests
+        self._buffers = buffers
+        self._packed = packed
+
+    def has_arrived(self) -> bool:
+        return MPI.Request.Testall(self._requests)
+
+    @property
+    def frames(self) -> Frames:
+        return _unpacked(self._buffers) if self._packed else self._buffers
+
+
+def _new_buffer(size: int) -> Any:
+    """Return writable memory: numpy's where numpy is in use, which comes without being zeroed."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or size < _SMALL_BYTES:
+        return bytearray(size)
+    return numpy.empty(size, numpy.uint8)
+
+
+def _packed(views: list[memoryview]) -> list[memoryview]:
+    """Join many frames into two: their sizes, and their bytes one after the other."""
+    sizes = struct.pack(f"{len(views)}q", *(view.nbytes for view in views))
+    return [memoryview(sizes), memoryview(b"".join(views))]
+
+
+def _unpacked(buffers: list[Any]) -> Frames:
+    """Take apart what `_packed` joined. Each frame gets memory of its own."""
+    sizes, joined = buffers
+    frames: Frames = []
+    offset = 0
+    joined = memoryview(joined)
+    for (size,) in struct.iter_unpack("q", sizes):
+        frames.append(bytearray(joined[offset : offset + size]))
+        offset += size
+    return frames

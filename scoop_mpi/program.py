@@ -1,0 +1,168 @@
+"""The user's program: run as ``__main__`` on the root, imported under another name elsewhere.
+
+So what stands under ``if __name__ == "__main__":`` runs once, on the root, and everything else of
+the program exists on every rank. `sys.modules` lists the program under both names on each rank:
+``__main__.f`` and ``__scoop_mpi_main__.f`` are the same function wherever they are looked up, and
+functions and classes of the program travel by their name.
+
+What the root defines under its main guard is the exception: other ranks never come by there. The
+program's syntax tree tells which names these are (`names_on_every_rank`), and the serializer then
+sends the function or class itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import importlib.util
+import io
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType, ModuleType
+from typing import Any, Literal
+
+ROOT_NAME = "__main__"
+WORKER_NAME = "__scoop_mpi_main__"
+
+
+class ProgramError(Exception):
+    """The program can't be run at all: no such file, or it is no Python. The text says why."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run, as Python's own command line has it.
+
+    Attributes:
+        kind: whether `target` is the path of a script, the name of a module (``-m``) or the code
+            itself (``-c``).
+        target: the script, module or code.
+        arguments: the program's own command-line arguments.
+    """
+
+    kind: Literal["script", "module", "code"]
+    target: str
+    arguments: tuple[str, ...] = ()
+
+    def run(self) -> None:
+        """Run the program as ``__main__``, as ``python prog.py`` would; raises what it raises.
+
+        Raises:
+            ProgramError: there is nothing to run.
+        """
+        module, code = self.load(ROOT_NAME)
+        exec(code, module.__dict__)
+
+    def import_(self) -> None:
+        """Import the program under its other name; raises what it raises."""
+        module, code = self.load(WORKER_NAME)
+        exec(code, module.__dict__)
+
+    def load(self, name: str) -> tuple[ModuleType, CodeType]:
+        """Make the program's module, and set up `sys` as the program expects it."""
+        if self.kind == "code":
+            return self._module(name, self.target, "<string>", "-c", "")
+        if self.kind == "module":
+            return self._load_module(name)
+        path = os.path.abspath(self.target)
+        if os.path.isdir(path):
+            path = os.path.join(path, "__main__.py")
+        folder = os.path.dirname(os.path.realpath(path))
+        return self._module(name, _read(path, self.target), path, self.target, folder)
+
+    def _load_module(self, name: str) -> tuple[ModuleType, CodeType]:
+        try:
+            spec = importlib.util.find_spec(self.target)
+            if spec is not None and spec.submodule_search_locations is not None:
+                spec = importlib.util.find_spec(f"{self.target}.__main__")
+        except ImportError as error:
+            raise ProgramError(f"can't import the module {self.target}: {error}") from error
+        if spec is None or spec.origin is None or not os.path.isfile(spec.origin):
+            raise ProgramError(f"there is no module {self.target} that could be run with -m")
+        module, code = self._module(
+            name, _read(spec.origin, self.target), spec.origin, spec.origin, os.getcwd()
+        )
+        module.__spec__ = spec
+        module.__package__ = spec.parent
+        return module, code
+
+    def _module(
+        self, name: str, source: str | bytes, path: str, argv0: str, folder: str
+    ) -> tuple[ModuleType, CodeType]:
+        try:
+            tree = ast.parse(source, path)
+            code = compile(source, path, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError) as error:
+            raise ProgramError(f"the program is no valid Python: {error}") from error
+        sys.argv[:] = [argv0, *self.arguments]
+        if not getattr(sys.flags, "safe_path", False):
+            sys.path[0] = folder
+        module = ModuleType(name)
+        attributes: dict[str, Any] = {"__builtins__": __builtins__, "__package__": None}
+        if self.kind != "code":
+            attributes["__file__"] = path
+            attributes["__cached__"] = None
+            attributes["__loader__"] = importlib.machinery.SourceFileLoader(name, path)
+        if name == ROOT_NAME:
+            attributes["__scoop_mpi_names__"] = frozenset(names_on_every_rank(tree.body))
+        module.__dict__.update(attributes)
+        sys.modules[ROOT_NAME] = sys.modules[WORKER_NAME] = module
+        return module, code
+
+
+def _read(path: str, name: str) -> bytes:
+    try:
+        with io.open_code(path) as file:
+            return file.read()
+    except OSError as error:
+        raise ProgramError(f"can't open the program {name!r}: {error.strerror}") from error
+
+
+def names_on_every_rank(body: list[ast.stmt]) -> Iterator[str]:
+    """Yield the names that a module binds outside its main guard.
+
+    Args:
+        body: the module's statements, or those of one of its blocks.
+    """
+    for statement in body:
+        match statement:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.ClassDef(name=name):
+                yield name
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                yield from (alias.asname or alias.name.partition(".")[0] for alias in names)
+            case ast.If(test=test) if _is_main_guard(test):
+                yield from names_on_every_rank(statement.orelse)
+            case _:
+                yield from _assigned_names(statement)
+                for field in ("body", "orelse", "finalbody"):
+                    yield from names_on_every_rank(getattr(statement, field, []))
+                for handler in getattr(statement, "handlers", []):
+                    yield from names_on_every_rank(handler.body)
+                for case in getattr(statement, "cases", []):
+                    yield from names_on_every_rank(case.body)
+
+
+def _is_main_guard(test: ast.expr) -> bool:
+    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+    values = {node.value for node in ast.walk(test) if isinstance(node, ast.Constant)}
+    is_equality = any(isinstance(node, ast.Eq) for node in ast.walk(test))
+    return "__name__" in names and ROOT_NAME in values and is_equality
+
+
+def _assigned_names(statement: ast.stmt) -> Iterator[str]:
+    targets: list[ast.expr] = []
+    match statement:
+        case ast.Assign(targets=found):
+            targets = found
+        case ast.AnnAssign(target=target) | ast.For(target=target) | ast.AugAssign(target=target):
+            targets = [target]
+        case ast.With(items=items):
+            targets = [item.optional_vars for item in items if item.optional_vars]
+    for target in targets:
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name):
+                yield node.id

@@ -1,0 +1,192 @@
+"""One rank's runtime: takes in messages, has the state machines decide, sends what they say.
+
+          hub (user code waits)  pump (user code runs)  poll (user code asks)
+                      \\                |                /
+                       '------------  step()  ---------'
+                                        |      one at a time: whoever comes second leaves
+        transport.receive -> Worker | Broker | Constants | end of the job -> transport.send
+
+`step` is the only place where the state machines change and MPI is called. It takes the lock
+without waiting. So it may be called from anywhere, even from user code that runs within it (an
+object's own unpickling), and nobody ever waits for a rank's duties: somebody is doing them.
+It knows nothing of greenlets, nor of how the rank waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from threading import get_ident
+
+from scoop_mpi import messages
+from scoop_mpi.broker import Broker
+from scoop_mpi.constants import Constants, Proposal
+from scoop_mpi.messages import (
+    ConstantsProposed,
+    ConstantsPublished,
+    ConstantsRefused,
+    ImportFailed,
+    Leave,
+    Message,
+    Results,
+    Send,
+    Steal,
+    StealFailed,
+    Stop,
+    Stopped,
+    Work,
+    WorkOffered,
+    WorkWanted,
+)
+from scoop_mpi.serializer import Payload
+from scoop_mpi.span import Window
+from scoop_mpi.transport import Transport
+from scoop_mpi.worker_state import Worker
+
+ROOT_RANK = 0
+LONGEST_DELAY = 2e-3  # seconds that a value stays with its window while other calls of it run
+_MESSAGES_PER_STEP = 64  # then whoever called gets on with its work
+
+
+class Runtime:
+    """What a rank is made of, but for its greenlets.
+
+    Args:
+        transport: reaches the other ranks.
+        clock: tells the time, in seconds.
+        on_import_failed: called on the root with a worker's report that it can't import the
+            program.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Callable[[], float],
+        on_import_failed: Callable[[str], None],
+    ) -> None:
+        self.transport = transport
+        self.clock = clock
+        self.rank = transport.rank
+        self.size = transport.size
+        self.constants = Constants(self.rank, self.size)
+        self.worker = Worker(self.rank, self.size, transport.host, lambda: self.constants.heard_of)
+        self.broker = Broker() if self.rank == ROOT_RANK else None
+        self.windows: dict[Window, None] = {}  # those whose calls are being made
+        self.last_step = 0.0
+        self.is_stopping = False  # the program has ended
+        self.may_leave = False  # every rank has stopped
+        self.has_sent_all = True  # as of the last step
+        self.stopped_ranks = 0
+        self._proposals: deque[tuple[dict[str, Payload], Proposal]] = deque()
+        self._letters: deque[Send] = deque()  # to be sent by the next step
+        self._on_import_failed = on_import_failed
+        self._lock = threading.Lock()
+        self._stepping_thread = 0
+        self._keep = 0
+        # Where MPI is FUNNELED nobody but the main thread may call it, and so nobody else steps.
+        self._only_thread = None if transport.is_thread_safe else get_ident()
+
+    @property
+    def is_stepping_here(self) -> bool:
+        """Whether this very thread is within `step`, further up its stack."""
+        return self._stepping_thread == get_ident()
+
+    def step(self, *, keep: int = 0, is_low: bool = False) -> bool:
+        """Do the rank's duties once.
+
+        Args:
+            keep: how many calls thieves must leave here (see `Worker.handle`).
+            is_low: whether the rank is about to run out of work.
+
+        Returns:
+            Whether anything has moved.
+        """
+        if self._only_thread not in (None, get_ident()) or not self._lock.acquire(blocking=False):
+            return False
+        self._stepping_thread = get_ident()
+        try:
+            return self._step(keep, is_low)
+        finally:
+            self._stepping_thread = 0
+            self._lock.release()
+
+    def _step(self, keep: int, is_low: bool) -> bool:
+        self._keep = keep
+        moved = False
+        transport = self.transport
+        for _ in range(_MESSAGES_PER_STEP):
+            received = transport.receive()
+            if received is None:
+                break
+            source, frames = received
+            self._send_all(self._handle(source, messages.decode(frames)))
+            moved = True
+        while self._proposals:
+            self._send_all(self.constants.propose(*self._proposals.popleft()))
+        while self._letters:
+            self._send_all([self._letters.popleft()])
+        self.last_step = now = self.clock()
+        worker = self.worker
+        for window in list(self.windows):
+            if now - window.reported_at > LONGEST_DELAY:
+                window.reported_at = now
+                window.span.harvest(window)
+        if worker.outbox:
+            self._send_all(worker.flush())
+        if is_low:
+            self._send_all(worker.ran_low())
+        if not worker.has_offered:
+            self._send_all(worker.offer(keep))
+        self.has_sent_all = not transport.progress()
+        return moved
+
+    def _handle(self, source: int, message: Message) -> list[Send]:
+        match message:
+            case Work(version, _) | Results(version, _):
+                self.constants.hear_of(version)
+                return self.worker.handle(source, message, self._keep)
+            case Steal():
+                return self.worker.handle(source, message, self._keep)
+            case WorkWanted() | WorkOffered() | StealFailed():
+                if self.broker is None:
+                    raise TypeError(f"rank {self.rank} is no broker, but got {message!r}")
+                if not self.is_stopping:
+                    return self.broker.handle(source, message)
+            case ConstantsProposed() | ConstantsRefused() | ConstantsPublished():
+                return self.constants.handle(source, message)
+            case ImportFailed(report):
+                self._on_import_failed(report)
+            case Stop():
+                self.stop()
+            case Stopped():
+                self.stopped_ranks += 1
+            case Leave():
+                self.may_leave = True
+        return []
+
+    def _send_all(self, sends: list[Send]) -> None:
+        """Send what the state machines say; what is for this rank itself is handled at once."""
+        own: deque[Message] = deque()
+        for destination, message in sends:
+            if destination == self.rank:
+                own.append(message)
+            else:
+                self.transport.send(destination, messages.encode(message))
+        while own:
+            self._send_all(self._handle(self.rank, own.popleft()))
+
+    # ------------------------------------------------------------ what others ask for
+
+    def stop(self) -> None:
+        """The program has ended: drop what nobody has begun, and neither ask nor offer more."""
+        self.is_stopping = True
+        self.worker.stop()
+
+    def propose_constants(self, values: dict[str, Payload], proposal: Proposal) -> None:
+        """Have the next step ask rank 0 to publish constants. Any thread may."""
+        self._proposals.append((values, proposal))
+
+    def post(self, destination: int, message: Message) -> None:
+        """Have the next step send a message. Any thread may."""
+        self._letters.append(Send(destination, message))

@@ -1,0 +1,448 @@
+"""Objects of the user's to payloads of bytes and back.
+
+Responsible for how objects travel; must not know who sends them where. Three rules:
+
+*By reference where every rank can look it up, by value where not.* A function or class that
+can be imported is named, not sent. That includes the program's own module, which every rank has
+imported; but what the program defines under its main guard exists on the root alone, and goes by
+value, as do lambdas, closures and the like (with cloudpickle).
+
+*Large buffers stay out of the stream* (pickle protocol 5): a numpy array goes as a message of
+its own, straight from its memory into the new one.
+
+*One bad object never spoils its neighbours.* The arguments or results of many calls travel as a
+column. Where each of them is of a plain built-in type, which can't fail, the column is an
+ordinary list. Otherwise every object is sealed on its own, once however often it occurs, and
+opened on its own, by the rank that uses it.
+
+    column = [1, 2, 3] or range(...)                      travels as it is
+           | Sealed(entries, index)    entries: payload or Unsendable;  item i = entries[index[i]]
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from types import FunctionType, NoneType
+from typing import Any, NamedTuple
+
+from scoop_mpi.errors import (
+    RemoteTraceback,
+    SerializationError,
+    describe_callable,
+    format_exception,
+)
+
+Buffer = Any
+# The pickle stream and the large buffers that it refers to.
+Payload = tuple[Buffer, tuple[Buffer, ...]]
+
+# Below this many bytes a buffer of its own costs more (a message, a request) than its copy does.
+OUT_OF_BAND_BYTES = 16 * 1024
+
+PROTOCOL = 5
+_PLAIN = frozenset({int, float, bool, str, bytes, complex, NoneType})
+_NESTING = frozenset({tuple, list})
+_NAMED = (FunctionType, type)  # what is sent by reference if it can be
+_PLAIN_DEPTH = 3  # levels of tuples and lists that are looked into
+
+
+class Unsendable(NamedTuple):
+    """Stands in a column for an object that could not be pickled; `reason` names its type."""
+
+    reason: str
+
+
+class EncodedError(NamedTuple):
+    """An exception on its way. `payload` is None if it can't be pickled, `reason` says why then."""
+
+    payload: Payload | None
+    reason: str
+    type_name: str
+    traceback: str
+    rank: int
+    host: str
+
+
+class Sealed:
+    """A column whose objects are pickled one by one.
+
+    `index` maps an item to its entry, where some entry occurs more than once; None: one to one.
+    """
+
+    __slots__ = ("_opened", "entries", "index")
+
+    def __init__(self, entries: list[Payload | Unsendable], index: list[int] | None) -> None:
+        self.entries = entries
+        self.index = index
+        self._opened: dict[int, Any] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sealed, (self.entries, self.index)
+
+    def __len__(self) -> int:
+        return len(self.entries) if self.index is None else len(self.index)
+
+    def __getitem__(self, items: slice) -> Sealed:
+        if self.index is None:
+            return Sealed(self.entries[items], None)
+        part = Sealed(self.entries, self.index[items])
+        part._opened = self._opened  # what occurs many times is opened once
+        return part
+
+    def trimmed(self) -> Sealed:
+        """Return the same column to be sent on, without entries that it does not refer to."""
+        if self.index is None:
+            return Sealed([_forwarded_entry(entry) for entry in self.entries], None)
+        used = {entry: place for place, entry in enumerate(dict.fromkeys(self.index))}
+        entries = [_forwarded_entry(self.entries[entry]) for entry in used]
+        return Sealed(entries, [used[i] for i in self.index])
+
+    def open(self) -> tuple[list[Any], dict[int, SerializationError]]:
+        """Return the objects, and by position the errors of those that can't be had."""
+        items: list[Any] = []
+        failures: dict[int, SerializationError] = {}
+        index = range(len(self.entries)) if self.index is None else self.index
+        for position, entry in enumerate(index):
+            try:
+                if self.index is None:
+                    items.append(_open_entry(self.entries[entry]))
+                    continue
+                if entry not in self._opened:
+                    self._opened[entry] = _open_entry(self.entries[entry])
+                items.append(self._opened[entry])
+            except SerializationError as error:
+                items.append(None)
+                failures[position] = error
+        return items, failures
+
+
+Column = Sequence[Any] | Sealed
+
+
+class Batch(NamedTuple):
+    """The arguments of `length` calls, as columns.
+
+    Of a map over one iterable there is one column, of its items (`star` is False); otherwise there
+    is one for each position of the calls' argument tuples (`star` is True).
+    """
+
+    length: int
+    columns: tuple[Column, ...]
+    star: bool
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Return the calls from `start` up to `stop`."""
+        return Batch(stop - start, tuple(column[start:stop] for column in self.columns), self.star)
+
+    def trimmed(self) -> Batch:
+        """Return the same batch, to be sent on."""
+        columns = tuple(c.trimmed() if isinstance(c, Sealed) else c for c in self.columns)
+        return self._replace(columns=columns)
+
+    def open(self) -> tuple[Sequence[Any], dict[int, SerializationError]]:
+        """Return the items (tuples if `star`), and by position what could not be opened."""
+        failures: dict[int, SerializationError] = {}
+        columns: list[Sequence[Any]] = []
+        for number, column in enumerate(self.columns):
+            if isinstance(column, Sealed):
+                items, bad = column.open()
+                for position, error in bad.items():
+                    failures.setdefault(
+                        position, SerializationError(f"argument {number + 1}: {error}")
+                    )
+                columns.append(items)
+            else:
+                columns.append(column)
+        if not self.star:
+            return columns[0], failures
+        if not columns:
+            return [()] * self.length, failures
+        return list(zip(*columns, strict=True)), failures
+
+
+# ---------------------------------------------------------------- single objects
+
+
+def encode(thing: object) -> Payload:
+    """Return `thing` as a payload.
+
+    Raises:
+        SerializationError: it can't be pickled; the text names its type.
+    """
+    if type(thing) in _PLAIN:
+        return pickle.dumps(thing, PROTOCOL), ()
+    try:
+        return _encode_with(_ReferencePickler, thing)
+    except Exception as first:  # whatever a user's __reduce__ may raise
+        try:
+            return _encode_with(_value_pickler(), thing)
+        except Exception as error:
+            kind = type(thing).__qualname__
+            raise SerializationError(
+                f"an object of type {kind} can't be sent to another rank: {error or first}"
+            ) from error
+
+
+def decode(payload: Payload) -> Any:
+    """Return the object that `encode` turned into `payload`.
+
+    Raises:
+        SerializationError: it can't be unpickled here; the text names its type.
+    """
+    data, buffers = payload
+    try:
+        return pickle.loads(data, buffers=buffers)
+    except Exception as error:
+        raise SerializationError(
+            f"an object of type {_first_class_in(data)} can't be unpickled on the rank that "
+            f"received it: {type(error).__name__}: {error}"
+        ) from error
+
+
+def forwarded(payload: Payload) -> Payload:
+    """Return a payload that came from another rank in the form in which it can be sent on."""
+    data, buffers = payload
+    return data if type(data) is bytes else pickle.PickleBuffer(data), tuple(
+        pickle.PickleBuffer(buffer) for buffer in buffers
+    )
+
+
+def _encode_with(pickler: type[pickle.Pickler], thing: object) -> Payload:
+    buffers: list[pickle.PickleBuffer] = []
+
+    def keep_in_stream(buffer: pickle.PickleBuffer) -> bool:
+        if buffer.raw().nbytes < OUT_OF_BAND_BYTES:
+            return True
+        buffers.append(buffer)
+        return False
+
+    stream = io.BytesIO()
+    pickler(stream, PROTOCOL, buffer_callback=keep_in_stream).dump(thing)
+    data = stream.getbuffer()
+    if data.nbytes >= OUT_OF_BAND_BYTES:
+        return pickle.PickleBuffer(data), tuple(buffers)
+    return data.tobytes(), tuple(buffers)
+
+
+class _NeedsValue(Exception):
+    """What is being pickled holds a function or class that other ranks can't look up."""
+
+
+class _ReferencePickler(pickle.Pickler):
+    """Pickles functions and classes by reference, and gives up on one that can't be looked up."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        if isinstance(thing, _NAMED) and not is_importable(thing):
+            raise _NeedsValue(thing)
+        return NotImplemented
+
+
+_cloud_pickler: list[type[pickle.Pickler]] = []
+
+
+def _value_pickler() -> type[pickle.Pickler]:
+    """Return the pickler that can send functions and classes by value.
+
+    It is made when it is first needed: cloudpickle takes longer to import than all the rest.
+    """
+    if not _cloud_pickler:
+        import cloudpickle
+
+        class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+            def reducer_override(self, thing: Any) -> Any:
+                if isinstance(thing, _NAMED) and is_importable(thing):
+                    return NotImplemented
+                return super().reducer_override(thing)
+
+        _cloud_pickler.append(ValuePickler)
+    return _cloud_pickler[0]
+
+
+def is_importable(thing: Any) -> bool:
+    """Say whether every rank finds this function or class under its own name."""
+    module_name = getattr(thing, "__module__", None)
+    name = getattr(thing, "__qualname__", None)
+    module = sys.modules.get(module_name) if isinstance(module_name, str) else None
+    if module is None or not isinstance(name, str) or "<locals>" in name:
+        return False
+    found: Any = module
+    first, *rest = name.split(".")
+    importable_names = getattr(module, "__scoop_mpi_names__", None)
+    if importable_names is not None and first not in importable_names:
+        return False  # defined by the program, but where only the root goes
+    for part in (first, *rest):
+        found = getattr(found, part, None)
+    if module_name == "__main__" and importable_names is None:
+        return False
+    return found is thing
+
+
+def _first_class_in(data: Buffer) -> str:
+    """Return the name of the first class or function that a pickle refers to."""
+    words: list[str] = []
+    try:
+        for opcode, argument, _ in pickletools.genops(bytes(data)):
+            if opcode.name == "STACK_GLOBAL":
+                return ".".join(words[-2:])
+            if opcode.name == "GLOBAL":
+                return str(argument).replace(" ", ".")
+            if isinstance(argument, str):
+                words.append(argument)
+    except ValueError:
+        return "(unknown: its pickle is damaged)"
+    return "(unknown)"
+
+
+# ---------------------------------------------------------------- columns of objects
+
+
+def seal(items: Sequence[Any]) -> Column:
+    """Return `items` as a column. Never raises: what can't be pickled fails when it is opened."""
+    if type(items) is range or _are_plain(items):
+        return items
+    places: dict[int, int] = {}
+    for item in items:
+        places.setdefault(id(item), len(places))
+    if len(places) == len(items):
+        return Sealed([_seal_entry(item) for item in items], None)
+    unique = {id(item): item for item in items}
+    index = [places[id(item)] for item in items]
+    return Sealed([_seal_entry(item) for item in unique.values()], index)
+
+
+def seal_calls(items: Sequence[Any], star: bool) -> Batch:
+    """Return the arguments of some calls as a batch.
+
+    Args:
+        items: one argument for each call or, with `star`, one tuple of them, all of one length.
+        star: whether the items are tuples of arguments.
+    """
+    if not star:
+        return Batch(len(items), (seal(items),), star)
+    columns = tuple(seal(column) for column in zip(*items, strict=True))
+    return Batch(len(items), columns, star)
+
+
+def open_column(column: Column) -> tuple[Sequence[Any], dict[int, SerializationError]]:
+    """Return the objects of `column`, and by position the errors of those that can't be had."""
+    return column.open() if isinstance(column, Sealed) else (column, {})
+
+
+def _are_plain(items: Iterable[Any], depth: int = _PLAIN_DEPTH) -> bool:
+    types = set(map(type, items)) - _PLAIN
+    if not types:
+        return True
+    if not depth or not types <= _NESTING:
+        return False
+    nested = [item for item in items if type(item) in _NESTING]
+    return _are_plain(list(chain.from_iterable(nested)), depth - 1)
+
+
+def _seal_entry(item: Any) -> Payload | Unsendable:
+    try:
+        return encode(item)
+    except SerializationError as error:
+        return Unsendable(str(error))
+
+
+def _forwarded_entry(entry: Payload | Unsendable) -> Payload | Unsendable:
+    return entry if isinstance(entry, Unsendable) else forwarded(entry)
+
+
+def _open_entry(entry: Payload | Unsendable) -> Any:
+    if isinstance(entry, Unsendable):
+        raise SerializationError(entry.reason)
+    return decode(entry)
+
+
+# ---------------------------------------------------------------- functions and exceptions
+
+
+class FunctionCodec:
+    """Seals and opens functions, remembering those that travel by name.
+
+    A rank sends and receives the same few functions again and again. What goes by value is not
+    remembered: a closure may have changed between two spans.
+    """
+
+    _REMEMBERED = 256  # functions; a program that makes more has its memory start anew
+
+    def __init__(self) -> None:
+        self._payloads: dict[Callable[..., Any], Payload] = {}
+        self._functions: dict[bytes, Callable[..., Any]] = {}
+
+    def seal(self, function: Callable[..., Any]) -> Payload:
+        """Return `function` as a payload.
+
+        Raises:
+            SerializationError: it can't be pickled; the text names it.
+        """
+        by_name = isinstance(function, FunctionType)
+        if by_name and (known := self._payloads.get(function)) is not None:
+            return known
+        try:
+            payload = encode(function)
+        except SerializationError as error:
+            raise SerializationError(
+                f"the function {describe_callable(function)} can't be sent to another rank: {error}"
+            ) from error
+        if by_name and is_importable(function):
+            if len(self._payloads) >= self._REMEMBERED:
+                self._payloads.clear()
+            self._payloads[function] = payload
+        return payload
+
+    def open(self, payload: Payload) -> Callable[..., Any]:
+        """Return the function of `payload`; raises SerializationError."""
+        data, buffers = payload
+        if type(data) is not bytes or buffers:
+            function: Callable[..., Any] = decode(payload)
+            return function
+        known = self._functions.get(data)
+        if known is not None:
+            return known
+        function = decode(payload)
+        if isinstance(function, FunctionType) and is_importable(function):
+            if len(self._functions) >= self._REMEMBERED:
+                self._functions.clear()
+            self._functions[data] = function
+        return function
+
+
+def encode_error(error: BaseException, rank: int, host: str) -> EncodedError:
+    """Return an exception, and what it would have printed on the rank where it was raised."""
+    type_name = type(error).__qualname__
+    text = format_exception(error)
+    try:
+        payload, reason = encode(error), ""
+    except SerializationError as unsendable:
+        payload, reason = None, str(unsendable)
+    return EncodedError(payload, reason, type_name, text, rank, host)
+
+
+def decode_error(encoded: EncodedError) -> BaseException:
+    """Return the exception, with the remote traceback as its ``__cause__``."""
+    cause = RemoteTraceback(encoded.traceback, encoded.rank, encoded.host)
+    error: BaseException
+    if encoded.payload is None:
+        error = SerializationError(
+            f"the task raised {encoded.type_name}, which can't be sent back: {encoded.reason}"
+        )
+    else:
+        try:
+            error = decode(encoded.payload)
+        except SerializationError as broken:
+            error = SerializationError(
+                f"the task raised {encoded.type_name}, which can't be unpickled: {broken}"
+            )
+        if not isinstance(error, BaseException):  # a __reduce__ that returns something else
+            error = SerializationError(
+                f"the task raised {encoded.type_name}, which unpickles as no exception"
+            )
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,424 @@
+"""The span: a batch of calls to one function, claimed from the front and given away from the back.
+
+Responsible for handing out the calls of one span, each exactly once, to whoever runs them here
+and to thieves. It must not know who asks, nor how results travel.
+
+A span never has to be cut into chunks beforehand, because its calls are claimed one by one:
+
+    calls   |<- ended ->|<----- window ------>|<------------- bulk ------------>|
+                        r r r  c  p p p p p p   . . . . . . . . . . . . . . . .
+                        |      |  claimed by a C-level loop    next        stop
+                   values  running   from the left       <-- thieves take from the right,
+                                                             the bulk first, windows last
+
+`Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop that
+runs at C speed, ``values.extend(map(function, iter(pending.popleft, ...)))``, claims each as it
+gets to it. So a thief may still take what the loop has not reached, from the other end, although
+the loop runs in another thread or is suspended amid a call: each `deque.pop` is atomic. Windows
+grow until one takes about a millisecond; a long call's window is one call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice, starmap
+from typing import Any, NamedTuple
+
+from scoop_mpi import reduction
+from scoop_mpi.errors import SerializationError, describe_callable
+from scoop_mpi.future import Future, Watcher
+from scoop_mpi.messages import Segment
+from scoop_mpi.serializer import (
+    Batch,
+    Column,
+    EncodedError,
+    FunctionCodec,
+    Payload,
+    decode_error,
+    open_column,
+)
+
+_NEVER = object()  # what no item of a deque is: it ends by IndexError
+
+LARGEST_WINDOW = 1 << 16  # calls; bounds how much of a range is made into objects at once
+
+
+class Outcomes(NamedTuple):
+    """How `length` consecutive calls of a span ended, the first of them being call `start`.
+
+    `values` has None where a call failed. Of a reduction it holds the partial values instead,
+    one for each interval of `reduction.intervals(start, start + length)`, or nothing if a call
+    failed. What came from another rank is still sealed.
+    """
+
+    start: int
+    length: int
+    values: Column
+    failures: Mapping[int, BaseException | EncodedError]
+
+    def open(self) -> tuple[Sequence[Any], dict[int, BaseException]]:
+        """Return the values, and by offset the exceptions, unsealing what is sealed."""
+        values, unopened = open_column(self.values)
+        failures: dict[int, BaseException] = dict(unopened)
+        for offset, error in self.failures.items():
+            failures[offset] = decode_error(error) if isinstance(error, EncodedError) else error
+        return values, failures
+
+
+class Window:
+    """The stretch of a span's calls that one greenlet works off."""
+
+    __slots__ = (
+        "failures",
+        "given",
+        "pending",
+        "reported",
+        "reported_at",
+        "size",
+        "span",
+        "start",
+        "values",
+    )
+
+    def __init__(self, span: Span, start: int, items: Sequence[Any]) -> None:
+        self.span = span
+        self.start = start
+        self.pending = deque(items)
+        self.size = len(self.pending)
+        self.given = 0
+        self.reported = 0
+        self.reported_at = 0.0  # for the runtime's use
+        self.values: list[Any] = []
+        self.failures: dict[int, BaseException] = {}
+
+    def run(self) -> None:
+        """Make the calls that are left, until none is; raises nothing but KeyboardInterrupt."""
+        function = self.span.function
+        if function is None:
+            raise RuntimeError("the span has not been opened")
+        apply: Callable[..., Any] = starmap if self.span.star else map
+        values = self.values
+        claims = iter(self.pending.popleft, _NEVER)
+        while True:
+            try:
+                values.extend(apply(function, claims))
+            except BaseException as error:
+                if isinstance(error, IndexError) and self._is_exhausted():
+                    return
+                self._fail(error)
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+            else:  # the claims never end of themselves: a call did it
+                self._fail(RuntimeError(f"{describe_callable(function)} raised StopIteration"))
+
+    def _fail(self, error: BaseException) -> None:
+        self.failures[len(self.values)] = error  # first this: a harvest goes by `values`
+        self.values.append(None)
+
+    def _is_exhausted(self) -> bool:
+        """Tell the IndexError of an empty deque from one that a call raised.
+
+        After the latter one call more has been claimed than has ended.
+        """
+        with self.span.lock:
+            return len(self.values) + len(self.pending) + self.given == self.size
+
+
+class Unopened:
+    """Stands for the item of a call whose arguments could not be unpickled."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: SerializationError) -> None:
+        self.error = error
+
+
+class Span:
+    """A batch of calls to one function.
+
+    Args:
+        owner: the rank that submitted it and gets its outcomes.
+        key: its name there, once it has been given away in part; 0 before.
+        base: the number, at the owner, of the first of `calls`.
+        calls: one argument for each call or, with `star`, one tuple of them; of a stolen span the
+            batch that came.
+        star: whether `calls` holds tuples of arguments.
+        function: what to call; of a stolen span None until `open`.
+        function_payload: `function`, sealed; of the owner's None until it is first given away.
+        outlet: where outcomes go.
+        reduction: of a mapReduce its reduction function.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_next",
+        "_stop",
+        "base",
+        "calls",
+        "count",
+        "function",
+        "function_payload",
+        "inbox",
+        "key",
+        "lock",
+        "outlet",
+        "owner",
+        "reduction",
+        "reduction_payload",
+        "star",
+        "unreported",
+        "watcher",
+        "window_size",
+        "windows",
+    )
+
+    def __init__(
+        self,
+        owner: int,
+        calls: Sequence[Any] | Batch,
+        star: bool,
+        outlet: Callable[[Span, Outcomes], None],
+        *,
+        function: Callable[..., Any] | None = None,
+        function_payload: Payload | None = None,
+        reduction: Callable[[Any, Any], Any] | None = None,
+        reduction_payload: Payload | None = None,
+        key: int = 0,
+        base: int = 0,
+    ) -> None:
+        self.owner = owner
+        self.key = key
+        self.base = base
+        self.calls = calls
+        self.star = star
+        self.function = function
+        self.function_payload = function_payload
+        self.reduction = reduction
+        self.reduction_payload = reduction_payload
+        self.outlet = outlet
+        self.lock = threading.Lock()  # of the claims; held for moments, never over a user's call
+        self.windows: list[Window] = []
+        self.window_size = 1
+        self._next = 0
+        self._stop = calls.length if isinstance(calls, Batch) else len(calls)
+        self.count = self.unreported = self._stop
+        self.inbox: deque[Outcomes] = deque()
+        self.watcher: Watcher | None = None
+
+    def __repr__(self) -> str:
+        name = describe_callable(self.function) if self.function else "(sealed)"
+        return (
+            f"<Span {name} of rank {self.owner}, {self.unclaimed} calls left of {self.unreported}>"
+        )
+
+    @property
+    def unclaimed(self) -> int:
+        """The number of calls that nobody has begun."""
+        windows = self.windows
+        if not windows:
+            return self._stop - self._next
+        return self._stop - self._next + sum(len(window.pending) for window in windows)
+
+    # ------------------------------------------------------------ running calls here
+
+    def open(self, codec: FunctionCodec) -> None:
+        """Unseal the functions of a stolen span. What fails, every call will raise."""
+        if self.function is not None or self.function_payload is None:
+            return
+        try:
+            if self.reduction_payload is not None:
+                self.reduction = codec.open(self.reduction_payload)
+            self.function = codec.open(self.function_payload)
+        except SerializationError as error:
+            self.function = _raiser(SerializationError(f"the function of the call: {error}"))
+
+    def claim(self) -> Window | None:
+        """Take the next window of calls, for the caller to run; None if there are none left.
+
+        A call that is suspended does not hold up those behind it: once the bulk is used up, the
+        calls that another window has not begun are taken over.
+        """
+        with self.lock:
+            if self._next < self._stop:
+                first = self._next
+                self._next = last = min(first + self.window_size, self._stop)
+                items: Sequence[Any] = ()
+            else:
+                first, items = self._take_from_windows(len(self.calls_left_in_windows()))
+                if not items:
+                    return None
+                last = first
+        if last > first:
+            items = self._items(first, last)
+        window = Window(self, self.base + first, items)
+        with self.lock:
+            self.windows.append(window)
+        return window
+
+    def calls_left_in_windows(self) -> deque[Any]:
+        """The pending calls of the window that a claim or a thief takes from next."""
+        for window in reversed(self.windows):
+            if window.pending:
+                return window.pending
+        return deque()
+
+    def resize_window(self, seconds: float) -> None:
+        """Adapt the size of the next window to how long the last one took."""
+        if seconds < 0.0005:
+            self.window_size = min(2 * self.window_size, LARGEST_WINDOW)
+        elif seconds > 0.002:
+            self.window_size = max(self.window_size // 2, 1)
+
+    def retire(self, window: Window) -> None:
+        """Report what `window` has not reported yet; it has run."""
+        if self.reduction is not None:
+            values, failures = reduction.fold(
+                self.reduction, window.start, window.values, window.failures
+            )
+            outcomes = Outcomes(window.start, len(window.values), values, failures)
+            with self.lock:
+                self.windows.remove(window)
+            self.outlet(self, outcomes)
+            return
+        self.harvest(window, retire=True)
+
+    def harvest(self, window: Window, *, retire: bool = False) -> None:
+        """Report the calls of `window` that have ended. Any thread may do it, at any time."""
+        if self.reduction is not None:
+            return  # partial values are the user's code to make, in the task that made the calls
+        with self.lock:
+            if retire:
+                self.windows.remove(window)
+            first, last = window.reported, len(window.values)
+            window.reported = last
+            if first == last:
+                return
+            values = window.values[first:last] if first or not retire else window.values
+            failures = {
+                offset - first: error
+                for offset, error in list(window.failures.items())
+                if first <= offset < last
+            }
+            outcomes = Outcomes(window.start + first, last - first, values, failures)
+        self.outlet(self, outcomes)
+
+    def _items(self, first: int, last: int) -> Sequence[Any]:
+        if not isinstance(self.calls, Batch):
+            return self.calls[first:last]
+        items, unopened = self.calls.part(first, last).open()
+        if unopened:
+            self._guard_function()
+            marked = list(items)
+            for offset, error in unopened.items():
+                marked[offset] = (Unopened(error),) if self.star else Unopened(error)
+            return marked
+        return items
+
+    def _guard_function(self) -> None:
+        """Have the function raise for the items that could not be opened."""
+        function = self.function
+        if function is None or isinstance(function, _Guarded):
+            return
+        self.function = _Guarded(function)
+
+    # ------------------------------------------------------------ giving calls away
+
+    def give(self, count: int) -> tuple[int, Sequence[Any] | Batch] | None:
+        """Take up to `count` calls off the far end, for another rank.
+
+        Returns:
+            The number of the first of them, at the owner, and the calls; None if none are left.
+        """
+        with self.lock:
+            if self._next < self._stop:
+                last = self._stop
+                self._stop = first = max(self._next, last - count)
+                if isinstance(self.calls, Batch):
+                    return self.base + first, self.calls.part(first, last)
+                return self.base + first, self.calls[first:last]
+            if isinstance(self.function, _Guarded):
+                return None  # its windows hold items that exist on this rank alone
+            first, items = self._take_from_windows(count)
+            return (self.base + first, items) if items else None
+
+    def _take_from_windows(self, count: int) -> tuple[int, Sequence[Any]]:
+        """Take pending calls off the right end of a window. The lock is held.
+
+        The window's own loop may run meanwhile, and win the last of them.
+        """
+        for window in reversed(self.windows):
+            taken: list[Any] = []
+            with suppress(IndexError):  # when the window's loop was faster
+                taken.extend(islice(iter(window.pending.pop, _NEVER), count))
+            if taken:
+                end = window.start + window.size - window.given
+                window.given += len(taken)
+                taken.reverse()
+                return end - len(taken) - self.base, taken
+        return 0, ()
+
+    # ------------------------------------------------------------ outcomes, at the owner
+
+    def deliver(self, outcomes: Outcomes) -> None:
+        """Take in the outcomes of some calls: the `outlet` of a span at its owner."""
+        self.inbox.append(outcomes)
+        with self.lock:
+            self.unreported -= outcomes.length
+        watcher = self.watcher
+        if watcher is not None:
+            watcher.notify()
+
+    def settle(self, segment: Segment) -> bool:
+        """Take in what another rank reports; return whether all calls are accounted for."""
+        _, start, length, values, failures = segment
+        self.deliver(Outcomes(start, length, values, failures))
+        return self.unreported == 0
+
+
+class FutureGroup:
+    """Futures that were given away together: to the thief they are one span, `key` at the owner."""
+
+    __slots__ = ("futures", "unreported")
+
+    def __init__(self, futures: list[Future]) -> None:
+        self.futures = futures
+        self.unreported = len(futures)
+
+    def settle(self, segment: Segment) -> bool:
+        """Complete the futures that `segment` reports; return whether all of them are done."""
+        _, start, length, values, encoded = segment
+        self.unreported -= length
+        opened, failures = Outcomes(start, length, values, encoded).open()
+        if not failures:
+            for future, value in zip(self.futures[start : start + length], opened, strict=True):
+                future.complete(value, None)
+        else:
+            for offset, value in enumerate(opened):
+                self.futures[start + offset].complete(value, failures.get(offset))
+        return self.unreported == 0
+
+
+class _Guarded:
+    """A function that is also applied to items that could not be opened, and then raises."""
+
+    __slots__ = ("func",)
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self.func = func
+
+    def __call__(self, *arguments: Any) -> Any:
+        if arguments and type(arguments[0]) is Unopened:
+            raise SerializationError(
+                f"a call of {describe_callable(self.func)}: {arguments[0].error}"
+            )
+        return self.func(*arguments)
+
+
+def _raiser(error: SerializationError) -> Callable[..., Any]:
+    def raise_error(*_: object) -> Any:
+        raise error
+
+    return raise_error

@@ -1,0 +1,138 @@
+"""How frames get from one rank to another: the interface, and the fabric that needs no MPI.
+
+A transport moves messages, each a list of frames (`messages`), and knows nothing of what they
+mean. No call of it ever blocks. Between two ranks small messages arrive in the order in which
+they were sent; a message of several frames, or a large one, may be overtaken.
+
+The in-memory `Fabric` joins any number of ranks within one process. A run without MPI uses it
+with one rank. Tests give it a seeded source of randomness, with which it picks the order of
+deliveries, lets large messages be overtaken, and keeps some sends pending until they are taken.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from typing import Protocol
+
+from scoop_mpi.messages import Frames, bytes_of
+
+LARGE_BYTES = 4096  # from here on a message may be overtaken, as by MPI's rendezvous protocol
+
+
+class Transport(Protocol):
+    """What the runtime needs to reach the other ranks. One thread at a time may call it."""
+
+    rank: int
+    size: int
+    host: str
+    is_thread_safe: bool  # whether another thread than the main one may call it
+
+    def send(self, destination: int, frames: Frames) -> None:
+        """Begin to send a message. The frames must not change until it has left."""
+        ...
+
+    def receive(self) -> tuple[int, Frames] | None:
+        """Return a message that has arrived, and its source; None if there is none."""
+        ...
+
+    def progress(self) -> bool:
+        """Let go of the sends that have ended; return whether any is still pending."""
+        ...
+
+    def abort(self, status: int) -> None:
+        """End the whole job at once, with this exit status."""
+        ...
+
+
+class Fabric:
+    """Joins `size` ranks in one process.
+
+    Args:
+        size: the number of ranks.
+        rng: decides the order of deliveries; None: first come, first served.
+    """
+
+    def __init__(self, size: int, rng: random.Random | None = None) -> None:
+        self._rng = rng
+        # For each receiver, by sender: what is under way.
+        self._links: list[dict[int, deque[_Parcel]]] = [{} for _ in range(size)]
+        self.endpoints = [Endpoint(self, rank, size) for rank in range(size)]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is under way."""
+        return not any(any(links.values()) for links in self._links)
+
+    def put(self, source: int, destination: int, parcel: _Parcel) -> None:
+        """Send `parcel` on its way."""
+        self._links[destination].setdefault(source, deque()).append(parcel)
+
+    def take(self, destination: int) -> tuple[int, _Parcel] | None:
+        """Deliver one message to `destination`, if there is any."""
+        links = self._links[destination]
+        sources = [source for source, queue in links.items() if queue]
+        if not sources:
+            return None
+        if self._rng is None:
+            return sources[0], links[sources[0]].popleft()
+        source = self._rng.choice(sources)
+        queue = links[source]
+        place = 0
+        while place + 1 < len(queue) and queue[place].is_large and self._rng.random() < 0.5:
+            place += 1
+        parcel = queue[place]
+        del queue[place]
+        return source, parcel
+
+
+class _Parcel:
+    """A message under way. A large one is copied only when it is taken, as MPI would."""
+
+    __slots__ = ("frames", "is_large", "was_taken")
+
+    def __init__(self, frames: Frames) -> None:
+        views = [bytes_of(frame) for frame in frames]
+        self.is_large = len(views) > 1 or views[0].nbytes >= LARGE_BYTES
+        self.frames: Frames = views if self.is_large else [bytes(views[0])]
+        self.was_taken = not self.is_large
+
+
+class Endpoint:
+    """One rank's end of a `Fabric`: a `Transport`."""
+
+    is_thread_safe = True
+
+    def __init__(self, fabric: Fabric, rank: int, size: int) -> None:
+        self.rank = rank
+        self.size = size
+        self.host = "localhost"
+        self._fabric = fabric
+        self._pending: deque[_Parcel] = deque()
+
+    def send(self, destination: int, frames: Frames) -> None:
+        """See `Transport`."""
+        parcel = _Parcel(frames)
+        if parcel.is_large:
+            self._pending.append(parcel)
+        self._fabric.put(self.rank, destination, parcel)
+
+    def receive(self) -> tuple[int, Frames] | None:
+        """See `Transport`."""
+        taken = self._fabric.take(self.rank)
+        if taken is None:
+            return None
+        source, parcel = taken
+        if parcel.is_large:
+            parcel.frames = [bytearray(frame) for frame in parcel.frames]
+            parcel.was_taken = True
+        return source, parcel.frames
+
+    def progress(self) -> bool:
+        """See `Transport`."""
+        self._pending = deque(parcel for parcel in self._pending if not parcel.was_taken)
+        return bool(self._pending)
+
+    def abort(self, status: int) -> None:
+        """End this process, which is the whole job."""
+        raise SystemExit(status)

@@ -1,0 +1,1 @@
+"""The tests, and what they share: `tests.launch` runs programs under mpiexec."""
