@@ -96,11 +96,13 @@ class Future:
                 except BaseException as error:
                     hub.depth = depth
                     self.complete(None, error)
+                    self.run_callbacks()
                     raise
                 hub.depth = depth
                 self._exception = self._arguments = self._function = None
                 if self._watchers is not None:
                     self._announce()
+                    self.run_callbacks()
                 return value
             current.running_hub().join(self, timeout)
         if self._watchers is not None:
@@ -168,8 +170,8 @@ class Future:
 
         Args:
             callable_: what to call.
-            inCallbackType: "standard": called on this rank, by a thread of the program; while the
-                program computes, when it next calls scoop_mpi. "universal": called on the rank
+            inCallbackType: "standard": called on this rank, by a thread of the program: if the task
+                ran elsewhere, when the program next waits for something of scoop_mpi's. "universal": called on the rank
                 that runs the task, right after it, with a future of its own, if the task was not
                 yet sent away; otherwise like "standard".
             inCallbackGroup: accepted for SCOOP's sake, and without effect.
@@ -264,13 +266,12 @@ class Future:
             current.running_hub().callbacks_due.append(self)
 
     def run_callbacks(self) -> None:
+        """Call the callbacks that have not been called yet, in order."""
         if self._watchers is None:
             return
-        while self._callbacks:
-            try:
-                callback = self._callbacks.pop(0)
-            except IndexError:
-                return  # another thread of the program took the last one
+        with current.running_hub().watch_lock:
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
             call_back(callback, self)
 
 

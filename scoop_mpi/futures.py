@@ -422,7 +422,7 @@ def _as_completed(hub: Hub, futures: list[Future], deadline: float | None) -> It
     try:
         for done in range(len(futures)):
             while not arrivals.arrived:
-                if not arrivals.advance(deadline) and not arrivals.arrived:
+                if not arrivals.advance(deadline):
                     raise TimeoutError(f"{len(futures) - done} of {len(futures)} futures not done")
             future = arrivals.arrived.popleft()
             future.run_callbacks()
@@ -446,7 +446,7 @@ def _wait(hub: Hub, futures: list[Future], timeout: float | None, return_when: s
                     return_when == FIRST_EXCEPTION and future.failure is not None
                 ):
                     return
-            if left and not arrivals.advance(deadline) and not arrivals.arrived:
+            if left and not arrivals.advance(deadline):
                 return
     finally:
         arrivals.close()

@@ -141,6 +141,7 @@ class Hub:
         Raises:
             TimeoutError: it was not done within `timeout` seconds.
         """
+        self.run_due_callbacks()
         deadline = self.deadline(timeout)
         if deadline is not None:
             self.leave_to_others([future], deadline)
@@ -163,9 +164,10 @@ class Hub:
             moved = runtime.step()
         else:
             moved = runtime.step()
-            if self._notified or self.callbacks_due:
+            if self._notified:
                 self._give_way()
                 moved = True
+        self.run_due_callbacks()
         if moved:
             self._polling_since = None
         elif runtime.size == 1 or self._has_polled_long():
@@ -195,6 +197,15 @@ class Hub:
         future.run()
         self.depth = depth
         return True
+
+    def run_due_callbacks(self) -> None:
+        """Run the callbacks of futures that were completed by other ranks, on this stack."""
+        while self.callbacks_due:
+            try:
+                future = self.callbacks_due.popleft()
+            except IndexError:
+                return  # another thread of the program took the last one
+            future.run_callbacks()
 
     def leave_to_others(self, futures: Iterable[Future], deadline: float) -> None:
         """Give other ranks a moment to take futures that are waited for with a time limit."""
@@ -227,6 +238,7 @@ class Hub:
         Raises:
             TimeoutError: `deadline` was over.
         """
+        self.run_due_callbacks()
         self.check(deadline)
         is_elsewhere = self._is_elsewhere_thread()
         if is_elsewhere or self.depth < MAX_INLINE_DEPTH:
@@ -535,16 +547,18 @@ class Arrivals:
             False if `deadline` was over.
         """
         runtime = self._hub.runtime
+        self._hub.run_due_callbacks()
         if deadline is not None and runtime.clock() > deadline:
             return False
         for future, _ in self._not_tried:
             if not future.is_done and self._hub.run_here(future):
-                if runtime.clock() - runtime.last_step > _STEP_INTERVAL:
+                now = runtime.clock()
+                if now - runtime.last_step > _STEP_INTERVAL:
                     runtime.step()
-                return True
+                return deadline is None or now <= deadline
             if self.arrived:
                 return True
-        return self._waiter.wait(deadline)
+        return self._waiter.wait(deadline) or bool(self.arrived)
 
     def add(self, future: Future) -> None:
         """A future is done."""

@@ -13,18 +13,18 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType, TracebackType
+from types import TracebackType
 
 from scoop_mpi import current, launch, log
 from scoop_mpi.errors import NotStartedProperly, describe_callable
 from scoop_mpi.future import Future
-from scoop_mpi.hub import Hub
+from scoop_mpi.hub import Hub, Idle
 from scoop_mpi.idle import Backoff
 from scoop_mpi.messages import ImportFailed, Leave, Stop, Stopped
 from scoop_mpi.program import ROOT_NAME, Program, ProgramError
@@ -53,7 +53,7 @@ class Config:
 
 
 def run(config: Config) -> int:
-    """Do this rank's part of the job; return the exit status."""
+    """Do this process's part of the job; return the exit status."""
     from scoop_mpi.mpi import MPITransport, library_name, world_size
 
     problem = launch.mismatch(os.environ, world_size(), library_name())
@@ -61,59 +61,87 @@ def run(config: Config) -> int:
         print(f"scoop_mpi: {problem}", file=sys.stderr)
         return 2
     transport = MPITransport()
-    rank = Rank(config, transport, Backoff(crowded=transport.is_node_crowded()))
+    logger = log.configure(transport.rank, transport.host, config.log_level)
+    idle = Backoff(crowded=transport.is_node_crowded())
+    rank = Rank(config.program, transport, idle, time.perf_counter, logger)
+    current.hub = rank.hub
+    current.is_debug = config.is_debug
+    _handle_interrupts(rank)
+    pump = _start_pump(rank, logger)
     try:
         return rank.run()
     except BaseException:  # a fault of ours: no other rank will hear of it otherwise
         traceback.print_exc()
         transport.abort(1)
         raise
+    finally:
+        if pump is not None:
+            pump.stop()
+
+
+def _start_pump(rank: Rank, logger: logging.Logger) -> Pump | None:
+    """Start the thread that does the rank's duties while user code runs, if MPI allows one."""
+    if not rank.hub.runtime.transport.is_thread_safe:
+        logger.warning(
+            "This MPI was started without support for threads (MPI_THREAD_FUNNELED): while a "
+            "rank computes, its messages wait."
+        )
+        return None
+    rank.hub.pump = pump = Pump(rank.duties, lambda: rank.hub.is_in_charge, rank.fail)
+    pump.start()
+    return pump
+
+
+def _handle_interrupts(rank: Rank) -> None:
+    """Leave Ctrl-C to the root, which raises it in the program, and ends the job."""
+    if rank.is_root:
+        signal.signal(signal.SIGINT, lambda *_: rank.hub.interrupt())
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Rank:
-    """This process, as a part of the job."""
+    """This process, as a part of the job.
 
-    def __init__(self, config: Config, transport: Transport, idle: Backoff) -> None:
-        self._config = config
+    Args:
+        program: what the root runs and the workers import.
+        transport: reaches the other ranks.
+        idle: how the hub pauses.
+        clock: tells the time, in seconds.
+        logger: where failures and warnings go.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        transport: Transport,
+        idle: Idle,
+        clock: Callable[[], float],
+        logger: logging.Logger,
+    ) -> None:
+        self._program = program
         self._transport = transport
-        self._host = transport.host or socket.gethostname()
-        self._logger = log.configure(transport.rank, self._host, config.log_level)
-        self._runtime = Runtime(transport, time.perf_counter, self._import_failed)
-        self._hub = Hub(self._runtime, idle, self._logger)
+        self._logger = logger
+        self._runtime = Runtime(transport, clock, self._import_failed)
+        self.hub = Hub(self._runtime, idle, logger)
+        self.is_root = transport.rank == ROOT_RANK
         self._stopping_since: float | None = None
         self._deadline: float | None = None
         self._has_reported = False
-        current.hub = self._hub
-        current.is_debug = config.is_debug
 
     def run(self) -> int:
         """Live; return the exit status."""
-        hub = self._hub
-        if self._transport.is_thread_safe:
-            hub.pump = Pump(self._duties, lambda: hub.is_in_charge, self._pump_failed)
-            hub.pump.start()
-        else:
-            self._logger.warning(
-                "This MPI was started without support for threads (MPI_THREAD_FUNNELED): while "
-                "a rank computes, its messages wait."
-            )
         self._logger.info("started: %d ranks, Python %s", self._transport.size, sys.version)
-        try:
-            if self._transport.rank == ROOT_RANK:
-                return self._run_root()
-            self._run_worker()
-            return 0
-        finally:
-            if hub.pump is not None:
-                hub.pump.stop()
+        if self.is_root:
+            return self._run_root()
+        self._run_worker()
+        return 0
 
     # ------------------------------------------------------------ the root
 
     def _run_root(self) -> int:
-        hub, runtime = self._hub, self._runtime
+        hub, runtime = self.hub, self._runtime
         hub.open_queues()
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._interrupt)
         status = self._run_program()
         _flush_output()
         if status:
@@ -131,7 +159,7 @@ class Rank:
 
     def _serve_until_stopped(self, status: int) -> None:
         """Wait until no rank runs a task any more; not for long if the program has failed."""
-        hub, runtime = self._hub, self._runtime
+        hub, runtime = self.hub, self._runtime
 
         def is_over() -> bool:
             if self._deadline is not None and runtime.clock() > self._deadline:
@@ -144,8 +172,8 @@ class Rank:
     def _run_program(self) -> int:
         """Run the user's program; return its exit status, as Python would."""
         try:
-            self._config.program.run()
-            self._hub.serve_until(_no_other_threads)
+            self._program.run()
+            self.hub.serve_until(_no_other_threads)
         except ProgramError as error:
             print(f"scoop_mpi: {error}", file=sys.stderr)
             return 2
@@ -156,9 +184,6 @@ class Rank:
             return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
         return 0
 
-    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
-        self._hub.interrupt()
-
     def _import_failed(self, report: str) -> None:
         """A worker could not import the program: say so, once, and end the job."""
         sys.stderr.write(report)
@@ -167,8 +192,7 @@ class Rank:
     # ------------------------------------------------------------ a worker
 
     def _run_worker(self) -> None:
-        hub, runtime = self._hub, self._runtime
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the root, which ends the job
+        hub, runtime = self.hub, self._runtime
         if self._import_program():
             hub.open_queues()
         hub.serve_until(lambda: runtime.is_stopping)
@@ -183,7 +207,7 @@ class Rank:
     def _import_program(self) -> bool:
         """Import the program; if that fails, tell the root, and return False."""
         try:
-            self._config.program.import_()
+            self._program.import_()
         except BaseException as error:
             self._runtime.post(ROOT_RANK, ImportFailed(self._import_report(error)))
             return False
@@ -198,11 +222,11 @@ class Rank:
             what = "met futures outside the main guard"
         elif isinstance(error, SystemExit):
             what = "met sys.exit() outside the main guard while it imported the program"
-        return f"{text}scoop_mpi: rank {self._transport.rank} ({self._host}) {what}.\n"
+        return f"{text}scoop_mpi: rank {self._transport.rank} ({self._transport.host}) {what}.\n"
 
     # ------------------------------------------------------------ both
 
-    def _duties(self) -> bool:
+    def duties(self) -> bool:
         """What the pump does while user code runs."""
         moved = self._runtime.step()
         if self._runtime.is_stopping:
@@ -216,7 +240,7 @@ class Rank:
             self._stopping_since = now
         if self._has_reported or now - self._stopping_since < _SECONDS_TO_REPORT:
             return
-        names = [_name_of(task) for task in list(self._hub.running.values())]
+        names = [_name_of(task) for task in list(self.hub.running.values())]
         if names:
             self._has_reported = True
             self._logger.warning(
@@ -224,7 +248,8 @@ class Rank:
                 ", ".join(names),
             )
 
-    def _pump_failed(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End the job for a fault of ours."""
         traceback.print_exception(type(error), error, error.__traceback__)
         self._transport.abort(1)
 

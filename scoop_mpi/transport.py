@@ -56,7 +56,7 @@ class Fabric:
     def __init__(self, size: int, rng: random.Random | None = None) -> None:
         self._rng = rng
         # For each receiver, by sender: what is under way.
-        self._links: list[dict[int, deque[_Parcel]]] = [{} for _ in range(size)]
+        self._links: list[dict[int, deque[_Letter]]] = [{} for _ in range(size)]
         self.endpoints = [Endpoint(self, rank, size) for rank in range(size)]
 
     @property
@@ -64,11 +64,15 @@ class Fabric:
         """Whether nothing is under way."""
         return not any(any(links.values()) for links in self._links)
 
-    def put(self, source: int, destination: int, parcel: _Parcel) -> None:
-        """Send `parcel` on its way."""
-        self._links[destination].setdefault(source, deque()).append(parcel)
+    def has_mail(self, destination: int) -> bool:
+        """Say whether anything is under way to `destination`."""
+        return any(self._links[destination].values())
 
-    def take(self, destination: int) -> tuple[int, _Parcel] | None:
+    def put(self, source: int, destination: int, letter: _Letter) -> None:
+        """Send `letter` on its way."""
+        self._links[destination].setdefault(source, deque()).append(letter)
+
+    def take(self, destination: int) -> tuple[int, _Letter] | None:
         """Deliver one message to `destination`, if there is any."""
         links = self._links[destination]
         sources = [source for source, queue in links.items() if queue]
@@ -81,12 +85,12 @@ class Fabric:
         place = 0
         while place + 1 < len(queue) and queue[place].is_large and self._rng.random() < 0.5:
             place += 1
-        parcel = queue[place]
+        letter = queue[place]
         del queue[place]
-        return source, parcel
+        return source, letter
 
 
-class _Parcel:
+class _Letter:
     """A message under way. A large one is copied only when it is taken, as MPI would."""
 
     __slots__ = ("frames", "is_large", "was_taken")
@@ -108,29 +112,34 @@ class Endpoint:
         self.size = size
         self.host = "localhost"
         self._fabric = fabric
-        self._pending: deque[_Parcel] = deque()
+        self._pending: deque[_Letter] = deque()
 
     def send(self, destination: int, frames: Frames) -> None:
         """See `Transport`."""
-        parcel = _Parcel(frames)
-        if parcel.is_large:
-            self._pending.append(parcel)
-        self._fabric.put(self.rank, destination, parcel)
+        letter = _Letter(frames)
+        if letter.is_large:
+            self._pending.append(letter)
+        self._fabric.put(self.rank, destination, letter)
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether anything is under way to this rank."""
+        return self._fabric.has_mail(self.rank)
 
     def receive(self) -> tuple[int, Frames] | None:
         """See `Transport`."""
         taken = self._fabric.take(self.rank)
         if taken is None:
             return None
-        source, parcel = taken
-        if parcel.is_large:
-            parcel.frames = [bytearray(frame) for frame in parcel.frames]
-            parcel.was_taken = True
-        return source, parcel.frames
+        source, letter = taken
+        if letter.is_large:
+            letter.frames = [bytearray(frame) for frame in letter.frames]
+            letter.was_taken = True
+        return source, letter.frames
 
     def progress(self) -> bool:
         """See `Transport`."""
-        self._pending = deque(parcel for parcel in self._pending if not parcel.was_taken)
+        self._pending = deque(letter for letter in self._pending if not letter.was_taken)
         return bool(self._pending)
 
     def abort(self, status: int) -> None:

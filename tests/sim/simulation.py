@@ -1,0 +1,271 @@
+"""Whole jobs in one process: N ranks on the in-memory fabric, under a test's control.
+
+Each rank is a greenlet with the real runtime, hub and state machines; only MPI, the clock, the
+pump thread and the pauses are stood in for. A scheduler switches between ranks wherever a rank
+looks for messages, pauses or computes (`compute`), in an order that the seed decides,
+and plays the pump of ranks that compute. Time is virtual: it jumps when nobody has anything to do.
+If nothing can move any more, `Deadlock` is raised at once, with the state of each rank.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+from scoop_mpi import current
+from scoop_mpi.job import Rank
+from scoop_mpi.messages import Frames
+from scoop_mpi.program import Program
+from scoop_mpi.transport import Endpoint, Fabric
+
+_SWITCH_PROBABILITY = 0.3  # at each look for messages
+_PATIENCE = 3  # times that every idle rank may look again before the job counts as dead
+
+
+_active: list[Simulation] = []
+
+
+def compute(seconds: float) -> None:
+    """Make the calling task of the running simulation take `seconds` of virtual time."""
+    _active[-1].compute(seconds)
+
+
+class Deadlock(AssertionError):
+    """Nothing can move any more."""
+
+
+@dataclass(frozen=True)
+class _Calls(Program):
+    """A program that is a function, for the root to call."""
+
+    function: Callable[[], Any] = lambda: None
+
+    def run(self) -> None:
+        self.function()
+
+    def import_(self) -> None:
+        pass
+
+
+class Simulation:
+    """A job of `size` ranks.
+
+    Args:
+        size: the number of ranks.
+        seed: decides all that is left to chance.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.now = 0.0
+        self.fabric = Fabric(size, self.rng)
+        self._scheduler = getcurrent()
+        self._ranks: list[_SimulatedRank] = []
+        self._running: _SimulatedRank | None = None
+        self._value: Any = None
+        self.steps = 0
+
+    def run(self, program: Callable[[], Any]) -> Any:
+        """Run `program` on the root until all ranks have ended; return what it returned.
+
+        Raises:
+            Deadlock: the job can't end.
+            BaseException: what `program` raised.
+        """
+        failure: list[BaseException] = []
+
+        def call() -> None:
+            try:
+                self._value = program()
+            except BaseException as error:
+                failure.append(error)
+
+        self._ranks = [
+            _SimulatedRank(self, endpoint, _Calls("code", "", function=call))
+            for endpoint in self.fabric.endpoints
+        ]
+        before = current.hub
+        _active.append(self)
+        try:
+            self._schedule()
+        finally:
+            _active.pop()
+            current.hub = before
+        if failure:
+            raise failure[0]
+        self.check_invariants()
+        return self._value
+
+    def compute(self, seconds: float) -> None:
+        """See the function `compute`."""
+        rank = self._current_rank()
+        rank.busy_until = self.now + seconds
+        self._leave(rank)
+
+    def check_invariants(self) -> None:
+        """Check that nothing is left anywhere once the job has ended."""
+        assert self.fabric.is_empty
+        for rank in self._ranks:
+            worker = rank.job.hub.runtime.worker
+            assert rank.greenlet.dead, rank
+            assert not worker.outbox, rank
+            assert not worker.ready, rank
+            assert not rank.job.hub.running, rank
+
+    # ------------------------------------------------------------ the scheduler
+
+    def _schedule(self) -> None:
+        patience = _PATIENCE
+        while True:
+            living = [rank for rank in self._ranks if not rank.greenlet.dead]
+            if not living:
+                return
+            for rank in living:
+                if rank.is_computing and self.rng.random() < 0.3:
+                    self._pump(rank)
+            runnable = [rank for rank in living if rank.is_runnable]
+            if runnable:
+                patience = _PATIENCE
+                self._enter(self.rng.choice(runnable))
+                continue
+            if any([self._pump(rank) for rank in living if rank.is_computing]):
+                continue
+            wakes_at = min(rank.wakes_at for rank in living)
+            if wakes_at < math.inf:
+                self.now = max(self.now, wakes_at)
+                continue
+            patience -= 1
+            if not patience:
+                raise Deadlock("\n".join(map(repr, living)))
+            for rank in living:
+                self._enter(rank)
+
+    def _enter(self, rank: _SimulatedRank) -> None:
+        self._running = rank
+        rank.is_idle = False
+        rank.wakes_at = math.inf
+        current.hub = rank.job.hub
+        self.steps += 1
+        rank.place.switch()
+        self._running = None
+
+    def _pump(self, rank: _SimulatedRank) -> bool:
+        current.hub = rank.job.hub
+        self._running = rank
+        try:
+            return rank.job.duties()
+        finally:
+            self._running = None
+
+    def _leave(self, rank: _SimulatedRank) -> None:
+        rank.place = getcurrent()
+        self._scheduler.switch()
+
+    def _current_rank(self) -> _SimulatedRank:
+        assert self._running is not None
+        return self._running
+
+    def maybe_switch(self) -> None:
+        """Go on with another rank, perhaps. Called wherever a rank looks for messages."""
+        if getcurrent() is not self._scheduler and self.rng.random() < _SWITCH_PROBABILITY:
+            self._leave(self._current_rank())
+
+
+class _SimulatedRank:
+    """One rank: also its `Idle`."""
+
+    def __init__(self, simulation: Simulation, endpoint: Endpoint, program: Program) -> None:
+        self._simulation = simulation
+        self._endpoint = endpoint
+        self.is_idle = False
+        self.wakes_at = math.inf
+        self.busy_until = -math.inf
+        self.status: int | None = None
+        self._program = program
+        self.job: Rank = self._make()
+
+    def _make(self) -> Rank:
+        made: list[Rank] = []
+
+        def make() -> None:  # in the rank's own greenlet, which becomes its hub's main one
+            made.append(
+                Rank(
+                    self._program,
+                    _Transport(self._endpoint, self._simulation),
+                    self,
+                    lambda: self._simulation.now,
+                    logging.getLogger("scoop_mpi"),
+                )
+            )
+            getcurrent().parent.switch()
+            self.status = made[0].run()
+
+        self.greenlet = self.place = greenlet(make)
+        self.greenlet.switch()
+        return made[0]
+
+    @property
+    def is_computing(self) -> bool:
+        return self.busy_until > self._simulation.now
+
+    @property
+    def is_runnable(self) -> bool:
+        if self.is_computing:
+            self.wakes_at = self.busy_until
+            return False
+        if not self.is_idle:
+            return True
+        return self._endpoint.has_mail or self.wakes_at <= self._simulation.now
+
+    def reset(self) -> None:
+        """See `scoop_mpi.hub.Idle`."""
+
+    def pause(self, limit: float | None) -> None:
+        """See `scoop_mpi.hub.Idle`."""
+        self.is_idle = True
+        if limit is not None:
+            # A pause of no length must take some time, or time would stand still in a loop.
+            self.wakes_at = self._simulation.now + max(limit, 1e-6)
+        self._simulation._leave(self)
+
+    def __repr__(self) -> str:
+        worker = self.job.hub.runtime.worker
+        broker = self.job.hub.runtime.broker
+        return (
+            f"rank {worker.rank}: parked {len(self.job.hub._parked)}, ready {list(worker.ready)}, "
+            f"given {worker.given}, asked {worker.has_asked}, offered {worker.has_offered}, "
+            f"computing {self.is_computing}, idle {self.is_idle}"
+            + (f", offering {broker.offering}, hungry {broker.hungry}" if broker else "")
+        )
+
+
+class _Transport:
+    """An endpoint whose every look for messages may lead to another rank."""
+
+    is_thread_safe = True
+
+    def __init__(self, endpoint: Endpoint, simulation: Simulation) -> None:
+        self.rank = endpoint.rank
+        self.size = endpoint.size
+        self.host = f"host{endpoint.rank}"
+        self._endpoint = endpoint
+        self._simulation = simulation
+
+    def send(self, destination: int, frames: Frames) -> None:
+        self._endpoint.send(destination, frames)
+
+    def receive(self) -> tuple[int, Frames] | None:
+        self._simulation.maybe_switch()
+        return self._endpoint.receive()
+
+    def progress(self) -> bool:
+        return self._endpoint.progress()
+
+    def abort(self, status: int) -> None:
+        raise AssertionError(f"rank {self.rank} aborted the job with status {status}")

@@ -1,0 +1,620 @@
+"""Whole jobs of 1 to 16 ranks, each under many orders of events: SCOOP's semantics hold in all."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, TimeoutError
+from typing import Any
+
+import pytest
+
+from scoop_mpi import futures, shared
+from scoop_mpi.errors import RemoteTraceback, SerializationError
+from tests.sim.simulation import Deadlock, Simulation, compute
+
+SIZES = (1, 2, 3, 5, 16)
+SEEDS = range(12)
+
+
+def run_everywhere(program: Callable[[], Any]) -> list[Any]:
+    """Run `program` on jobs of all sizes and seeds; return what it returned in each."""
+    results = []
+    for size, seed in itertools.product(SIZES, SEEDS):
+        try:
+            results.append(Simulation(size, seed).run(program))
+        except BaseException as error:
+            error.args = (*error.args, f"(size {size}, seed {seed})")
+            raise
+    return results
+
+
+# ------------------------------------------------------------ functions for the ranks to run
+
+
+def square(x: int) -> int:
+    compute(0.001 * (x % 5))
+    return x * x
+
+
+def add(x: int, y: int) -> int:
+    compute(0.001)
+    return x + y
+
+
+def fib(n: int) -> int:
+    if n < 2:
+        return n
+    compute(0.0005 * n)
+    left, right = futures.submit(fib, n - 1), futures.submit(fib, n - 2)
+    return int(left.result() + right.result())
+
+
+def fib_by_map(n: int) -> int:
+    if n < 2:
+        return n
+    compute(0.0005 * n)
+    return sum(futures.map(fib_by_map, [n - 1, n - 2]))
+
+
+def chain(n: int) -> int:
+    compute(0.0001)
+    return 0 if n == 0 else 1 + futures.submit(chain, n - 1).result()
+
+
+def fail_if_odd(x: int) -> int:
+    compute(0.002)
+    if x % 2:
+        raise ValueError(f"{x} is odd")
+    return x
+
+
+class Unpicklable:
+    def __reduce__(self) -> Any:
+        raise TypeError("it refuses to be pickled")
+
+
+class Ununpicklable:
+    def __reduce__(self) -> Any:
+        return _refuse, ()
+
+
+def _refuse() -> None:
+    raise ValueError("it refuses to be unpickled")
+
+
+def return_unpicklable(x: int) -> Any:
+    compute(0.002)
+    return Unpicklable() if x == 3 else x
+
+
+def return_ununpicklable(x: int) -> Any:
+    compute(0.002)
+    return Ununpicklable() if x == 3 else x
+
+
+class Stubborn(Exception):
+    """An exception that can't be unpickled: the classic mistake."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def raise_stubborn(x: int) -> int:
+    compute(0.002)
+    if x == 3:
+        raise Stubborn(1, 2)
+    return x
+
+
+# ------------------------------------------------------------ the programs
+
+
+def test_map_keeps_order() -> None:
+    def program() -> None:
+        assert list(futures.map(square, range(60))) == [x * x for x in range(60)]
+        assert list(futures.map(add, range(10), range(5, 30))) == list(range(5, 25, 2))
+        assert list(futures.map(square, [])) == []
+
+    run_everywhere(program)
+
+
+def test_map_over_a_generator_and_over_a_list_that_changes() -> None:
+    def program() -> None:
+        items = [1, 2, 3]
+        results = futures.map(square, items)
+        items.clear()
+        assert list(results) == [1, 4, 9]
+        assert list(futures.map(square, (x for x in range(7)))) == [x * x for x in range(7)]
+
+    run_everywhere(program)
+
+
+def test_map_raises_where_the_call_failed() -> None:
+    def program() -> None:
+        results = futures.map(fail_if_odd, [0, 2, 4, 5, 6])
+        assert [next(results) for _ in range(3)] == [0, 2, 4]
+        with pytest.raises(ValueError, match="5 is odd"):
+            next(results)
+
+    run_everywhere(program)
+
+
+def test_map_with_a_buffer_draws_lazily() -> None:
+    def program() -> None:
+        drawn = 0
+
+        def endless() -> Iterator[int]:
+            nonlocal drawn
+            for drawn in itertools.count():
+                yield drawn
+
+        results = futures.map(square, endless(), buffersize=7)
+        for n in range(40):
+            assert next(results) == n * n
+            assert drawn <= n + 8
+
+    run_everywhere(program)
+
+
+def test_map_as_completed_yields_each_once_and_goes_on_after_a_failure() -> None:
+    def program() -> None:
+        assert sorted(futures.map_as_completed(square, range(30))) == [x * x for x in range(30)]
+        results = futures.map_as_completed(fail_if_odd, range(10))
+        values, failures = [], []
+        while True:
+            try:
+                values.append(next(results))
+            except StopIteration:
+                break
+            except ValueError as error:
+                failures.append(str(error))
+        assert sorted(values) == [0, 2, 4, 6, 8]
+        assert sorted(failures) == [f"{x} is odd" for x in (1, 3, 5, 7, 9)]
+
+    run_everywhere(program)
+
+
+def test_nested_tasks() -> None:
+    def program() -> None:
+        assert fib(9) == 34
+        assert fib_by_map(8) == 21
+        assert list(futures.map(fib, range(8))) == [0, 1, 1, 2, 3, 5, 8, 13]
+
+    run_everywhere(program)
+
+
+def test_a_chain_deeper_than_the_recursion_limit() -> None:
+    for size in (1, 3):
+        assert Simulation(size, seed=1).run(lambda: chain(2500)) == 2500
+
+
+def test_joining_in_any_order() -> None:
+    def program() -> None:
+        for order in (1, -1, 3):
+            fs = [futures.submit(square, x) for x in range(20)]
+            assert [f.result() for f in fs[::order]] == [x * x for x in range(20)][::order]
+
+    run_everywhere(program)
+
+
+def test_polling_alone_gets_there() -> None:
+    def program() -> None:
+        fs = [futures.submit(fib, 4) for _ in range(5)]
+        while not all(f.done() for f in fs):
+            compute(0.0001)
+        assert [f.result() for f in fs] == [3] * 5
+
+    run_everywhere(program)
+
+
+def test_as_completed_and_wait() -> None:
+    def program() -> None:
+        fs = [futures.submit(square, x) for x in range(25)]
+        assert {f.result() for f in futures.as_completed(fs)} == {x * x for x in range(25)}
+        fs = [futures.submit(fail_if_odd, x) for x in range(9)]
+        done, not_done = futures.wait(fs, return_when=futures.FIRST_EXCEPTION)
+        assert any(f.exception() for f in done)
+        assert done | not_done == set(fs)
+        done, not_done = futures.wait(fs)
+        assert (done, not_done) == (set(fs), set())
+        one = futures.submit(square, 3)
+        assert futures.wait([one, *fs], return_when=futures.FIRST_COMPLETED).done >= set(fs)
+        while not futures.wait([one], timeout=0).done:
+            compute(0.0001)
+
+    run_everywhere(program)
+
+
+def test_timeouts() -> None:
+    def program() -> None:
+        future = futures.submit(compute, 10)
+        with pytest.raises(TimeoutError):
+            future.result(timeout=1)
+        assert future.result() is None
+        future = futures.submit(compute, 10)
+        with pytest.raises(TimeoutError):
+            list(futures.as_completed([future], timeout=1))
+        assert future.exception() is None
+        with pytest.raises(TimeoutError):
+            list(futures.map(compute, [10] * 40, timeout=5))
+        with pytest.raises(TimeoutError):
+            futures.mapReduce(compute, max, [10] * 40, timeout=5)
+        assert futures.submit(square, 3).result(timeout=100) == 9
+        fs = [futures.submit(compute, 10) for _ in range(40)]
+        done, not_done = futures.wait(fs, timeout=1)
+        assert len(not_done) > 20
+        assert len(done) + len(not_done) == 40
+
+    run_everywhere(program)
+
+
+def test_reductions_do_not_depend_on_the_number_of_ranks() -> None:
+    tenths = [0.1 * x for x in range(100)]
+
+    def program() -> Any:
+        words = [str(x) for x in range(77)]
+        assert futures.mapReduce(str, operator.add, words) == "".join(words)
+        assert futures.mapReduce(square, add, [5]) == 25
+        with pytest.raises(TypeError, match="no items"):
+            futures.mapReduce(square, add, [])
+        with pytest.raises(ValueError, match="1 is odd"):
+            futures.mapReduce(fail_if_odd, add, range(20))
+        with pytest.raises(TypeError):
+            futures.mapReduce(str, operator.truediv, range(20))
+        return futures.mapReduce(abs, operator.add, tenths)
+
+    assert len(set(run_everywhere(program))) == 1
+
+
+def test_scans_give_what_accumulate_gives() -> None:
+    def program() -> None:
+        for n in (0, 1, 2, 30):
+            expected = list(itertools.accumulate((x * x for x in range(n)), operator.sub))
+            assert futures.mapScan(square, operator.sub, range(n)) == expected
+
+    run_everywhere(program)
+
+
+def test_a_task_that_raises() -> None:
+    def program() -> None:
+        fs = [futures.submit(fail_if_odd, x) for x in range(12)]
+        for x, future in enumerate(fs):
+            if x % 2:
+                with pytest.raises(ValueError, match=f"{x} is odd") as caught:
+                    future.result()
+                cause = caught.value.__cause__
+                assert cause is None or (
+                    isinstance(cause, RemoteTraceback)
+                    and cause.host == f"host{cause.rank}"
+                    and "fail_if_odd" in cause.text
+                )
+            else:
+                assert future.result() == x
+
+    run_everywhere(program)
+
+
+@pytest.mark.parametrize(
+    ("function", "local"),
+    [
+        (return_unpicklable, Unpicklable),
+        (return_ununpicklable, Ununpicklable),
+    ],
+)
+def test_a_bad_result_fails_alone(function: Callable[[int], Any], local: type) -> None:
+    def program() -> str:
+        fs = [futures.submit(function, x) for x in range(6)]
+        for x, future in enumerate(fs):
+            if x != 3:
+                assert future.result() == x
+                continue
+            error = future.exception()
+            if error is None:
+                assert isinstance(future.result(), local)  # it ran where it was submitted
+                return "here"
+            assert isinstance(error, SerializationError)
+        return str(error)
+
+    outcomes = run_everywhere(program)
+    assert {outcome for outcome in outcomes if outcome != "here"}
+    for outcome in outcomes:
+        assert outcome == "here" or "npicklable" in outcome or "_refuse" in outcome
+
+
+def test_an_exception_that_cannot_travel_fails_alone() -> None:
+    def program() -> None:
+        values = []
+        fs = [futures.submit(raise_stubborn, x) for x in range(6)]
+        for x, future in enumerate(fs):
+            error = future.exception()
+            if x != 3:
+                assert error is None
+                values.append(future.result())
+            elif not isinstance(error, Stubborn):
+                assert isinstance(error, SerializationError)
+                assert "Stubborn" in str(error)
+                assert "1 and 2" in str(error.__cause__)
+        assert values == [0, 1, 2, 4, 5]
+
+    run_everywhere(program)
+
+
+def test_arguments_that_cannot_travel_fail_alone() -> None:
+    def program() -> bool:
+        items: list[Any] = [1, 2, Unpicklable(), 4, Ununpicklable(), 6]
+        fs = [futures.submit(identity_type, x) for x in items]
+        names = []
+        for x, future in zip(items, fs, strict=True):
+            error = future.exception()
+            if error is None:
+                assert future.result() == type(x).__name__
+            else:
+                assert isinstance(error, SerializationError)
+                assert "argument 1" in str(error)
+                names.append(type(x).__name__)
+        assert set(names) <= {"Unpicklable", "Ununpicklable"}
+        return bool(names)
+
+    assert any(run_everywhere(program))
+
+
+def identity_type(thing: object) -> str:
+    compute(0.002)
+    return type(thing).__name__
+
+
+def test_a_function_that_cannot_travel() -> None:
+    def program() -> bool:
+        refuser = Unpicklable()
+
+        def closure(x: int) -> int:
+            compute(0.002)
+            return x if refuser else 0
+
+        fs = [futures.submit(closure, x) for x in range(6)]
+        errors = [f.exception() for f in fs]
+        for error in errors:
+            if error is not None:
+                assert isinstance(error, SerializationError)
+                assert "closure" in str(error)
+        results = futures.map(closure, range(20))
+        try:
+            assert list(results) == list(range(20))
+        except SerializationError as error:
+            assert "closure" in str(error)
+            return True
+        return any(errors)
+
+    assert any(run_everywhere(program))
+
+
+def test_functions_of_every_kind() -> None:
+    class Local:
+        factor = 3
+
+        def method(self, x: int) -> int:
+            compute(0.001)
+            return self.factor * x
+
+        @classmethod
+        def of_class(cls, x: int) -> int:
+            return cls.factor * x
+
+        @staticmethod
+        def static(x: int) -> int:
+            return 3 * x
+
+        def __call__(self, x: int) -> int:
+            return self.factor * x
+
+    def program() -> None:
+        expected = [3 * x for x in range(12)]
+        three = 3
+        for function in (
+            Local().method,
+            Local.of_class,
+            Local.static,
+            Local(),
+            lambda x: three * x,
+            operator.methodcaller("__mul__", 3),
+            (3).__mul__,
+        ):
+            assert list(futures.map(function, range(12))) == expected
+        assert [futures.submit(int, "11", base=b).result() for b in (2, 3)] == [3, 4]
+
+    run_everywhere(program)
+
+
+def test_cancelling() -> None:
+    def program() -> None:
+        future = futures.submit(square, 3)
+        if future.cancel():
+            assert future.cancelled()
+            assert future.done()
+            assert not future.running()
+            with pytest.raises(CancelledError):
+                future.result()
+            with pytest.raises(CancelledError):
+                future.exception()
+        done = futures.submit(square, 3)
+        assert done.result() == 9
+        assert not done.cancel()
+        assert not done.cancelled()
+
+    run_everywhere(program)
+
+
+def test_callbacks() -> None:
+    def program() -> None:
+        called: list[tuple[str, int]] = []
+        fs = [futures.submit(square, x) for x in range(8)]
+        for future in fs:
+            future.add_done_callback(lambda f: called.append(("first", f.result())))
+            future.add_done_callback(lambda f: called.append(("second", f.result())))
+        assert [f.result() for f in fs] == [x * x for x in range(8)]
+        assert sorted(called) == sorted(
+            (which, x * x) for x in range(8) for which in ("first", "second")
+        )
+        for x in range(8):
+            places = [called.index((which, x * x)) for which in ("first", "second")]
+            assert places == sorted(places)
+        fs[0].add_done_callback(lambda f: called.append(("late", f.result())))
+        assert called[-1] == ("late", 0)
+
+    run_everywhere(program)
+
+
+def test_callbacks_of_futures_that_nobody_joins() -> None:
+    def program() -> None:
+        called: list[int] = []
+        for x in range(6):
+            futures.submit(square, x).add_done_callback(lambda f: called.append(f.result()))
+        while len(called) < 6:
+            futures.wait([futures.submit(square, 1)])
+            compute(0.001)
+
+    for size, seed in itertools.product((2, 3, 5), SEEDS):
+        Simulation(size, seed).run(program)
+
+
+def tell_rank(x: int) -> int:
+    compute(0.003)
+    return x
+
+
+def remember(future: futures.Future) -> None:
+    shared.setConst(**{f"seen{future.result()}": True})
+
+
+def test_universal_callbacks_run_where_the_task_ran() -> None:
+    def program() -> None:
+        fs = [futures.submit(tell_rank, x) for x in range(6)]
+        for future in fs:
+            future.add_done_callback(remember, inCallbackType="universal")
+        futures.wait(fs)
+        assert all(shared.getConst(f"seen{x}", timeout=1) for x in range(6))
+
+    run_everywhere(program)
+
+
+def read_constants(x: int) -> tuple[Any, Any]:
+    return shared.getConst("number", timeout=0), shared.getConst("function", timeout=0)(x)
+
+
+def set_and_submit(x: int) -> Any:
+    shared.setConst(**{f"inner{x}": x})
+    return futures.submit(read_inner, x).result()
+
+
+def read_inner(x: int) -> Any:
+    return shared.getConst(f"inner{x}", timeout=0)
+
+
+def test_a_constant_set_before_a_task_is_seen_by_it_anywhere() -> None:
+    def program() -> None:
+        shared.setConst(number=5, function=lambda x: 2 * x)
+        assert list(futures.map(read_constants, range(12))) == [(5, 2 * x) for x in range(12)]
+        assert list(futures.map(set_and_submit, range(8))) == list(range(8))
+        assert shared.getConst("inner7", timeout=0) == 7  # set before a result that came back
+        assert shared.getConst("never set", timeout=0.1) is None
+
+    run_everywhere(program)
+
+
+def try_to_set(x: int) -> bool:
+    try:
+        shared.setConst(contested=x)
+    except TypeError:
+        return False
+    return True
+
+
+def test_a_constant_is_set_once_however_many_try() -> None:
+    def program() -> None:
+        won = list(futures.map(try_to_set, range(20)))
+        assert sum(won) == 1
+        assert shared.getConst("contested") == won.index(True)
+        with pytest.raises(TypeError, match="contested"):
+            shared.setConst(other=1, contested=2)
+        assert shared.getConst("other", timeout=0) is None
+
+    run_everywhere(program)
+
+
+def look_for(x: int) -> int:
+    """SCOOP's documented use: the others stop once one has found it."""
+    for attempt in range(1000):
+        if shared.getConst("found", timeout=0) is not None:
+            return attempt
+        compute(0.001)
+        if x == 7 and attempt == 20:
+            shared.setConst(found=x)
+    raise AssertionError("nobody found it")
+
+
+def test_a_constant_halts_tasks_that_run() -> None:
+    def program() -> None:
+        list(futures.map(look_for, [7, 1, 2, 3]))
+
+    run_everywhere(program)
+
+
+def test_shared_elements() -> None:
+    class Adder:
+        def __init__(self, amount: int) -> None:
+            self.amount = amount
+
+        def add(self, x: int) -> int:
+            return x + self.amount
+
+    def program() -> None:
+        method = shared.SharedElementEncapsulation(Adder(3).add)
+        assert list(futures.map(method, range(9))) == list(range(3, 12))
+        function = shared.SharedElementEncapsulation(lambda x: x * 2)
+        assert list(futures.map(function, range(9))) == list(range(0, 18, 2))
+
+    run_everywhere(program)
+
+
+def test_work_is_dropped_when_the_program_ends() -> None:
+    def program() -> None:
+        for x in range(30):
+            futures.submit(square, x)
+        futures.map(fib, range(8))
+
+    run_everywhere(program)
+
+
+def test_a_program_that_raises_ends_the_job() -> None:
+    def program() -> None:
+        fs = [futures.submit(fib, 5) for _ in range(8)]
+        fs[0].result()
+        raise KeyError("the program's own")
+
+    for size, seed in itertools.product(SIZES, SEEDS):
+        with pytest.raises(KeyError):
+            Simulation(size, seed).run(program)
+
+
+def wait_for_itself() -> None:
+    name = "never"
+    shared.getConst(name, timeout=None)
+
+
+def test_a_job_that_cannot_move_is_noticed() -> None:
+    with pytest.raises(Deadlock, match="rank 0"):
+        Simulation(3, seed=0).run(wait_for_itself)
+
+
+def test_every_rank_gets_work() -> None:
+    """Ten long calls go one to a rank: no chunk is too large for anybody to guess."""
+
+    def program() -> None:
+        list(futures.map(compute, [1.0] * 16))
+
+    for seed in SEEDS:
+        simulation = Simulation(16, seed)
+        simulation.run(program)
+        assert simulation.now < 1.5
