@@ -6,8 +6,10 @@ catches these keeps working when it moves here.
 
 from __future__ import annotations
 
+import os
 import traceback
 from concurrent.futures import CancelledError, TimeoutError
+from types import TracebackType
 
 __all__ = [
     "CancelledError",
@@ -17,6 +19,8 @@ __all__ = [
     "TimeoutError",
     "describe_callable",
 ]
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 NOT_STARTED = (
     "scoop_mpi is not running, so there are no ranks to run this on. Start the program with\n"
@@ -65,12 +69,21 @@ def describe_callable(function: object) -> str:
     return name if isinstance(name, str) else type(function).__qualname__
 
 
+def users_traceback(error: BaseException) -> TracebackType | None:
+    """Return `error`'s traceback without the frames of ours that called the user's code."""
+    found = error.__traceback__
+    while found is not None and found.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        found = found.tb_next
+    return found or error.__traceback__
+
+
 def format_exception(error: BaseException) -> str:
     """Return `error`'s traceback as text, whatever the user's own ``__str__`` does."""
+    found = users_traceback(error)
     try:
-        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        return "".join(traceback.format_exception(type(error), error, found))
     except Exception as broken:
         return (
-            "".join(traceback.format_tb(error.__traceback__))
+            "".join(traceback.format_tb(found))
             + f"{type(error).__qualname__} (which could not be printed: {broken!r})\n"
         )

@@ -170,10 +170,10 @@ class Future:
 
         Args:
             callable_: what to call.
-            inCallbackType: "standard": called on this rank, by a thread of the program: if the task
-                ran elsewhere, when the program next waits for something of scoop_mpi's. "universal": called on the rank
-                that runs the task, right after it, with a future of its own, if the task was not
-                yet sent away; otherwise like "standard".
+            inCallbackType: "standard": called on this rank, by a thread of the program; if the
+                task ran elsewhere, when the program next waits for something of scoop_mpi's.
+                "universal": called on the rank that runs the task, right after it, with a future
+                of its own, if the task was not yet sent away; otherwise like "standard".
             inCallbackGroup: accepted for SCOOP's sake, and without effect.
 
         Raises:

@@ -104,7 +104,7 @@ class Hub:
         self._parked: dict[GreenletWaiter, None] = {}
         self._deadlines: list[tuple[float, int, GreenletWaiter]] = []
         self._sequence = itertools.count()
-        self._is_interrupted = False
+        self._for_main: BaseException | None = None
         self._is_over: Callable[[], bool] | None = None
         self._polling_since: float | None = None
         self._no_grace_before = 0.0
@@ -328,9 +328,16 @@ class Hub:
         """Ctrl-C: have KeyboardInterrupt raised in the user's program. For the signal handler."""
         if getcurrent() is self._main:
             raise KeyboardInterrupt
-        self._is_interrupted = True
+        self.raise_in_main(KeyboardInterrupt())
         if not self.is_in_charge:
             raise KeyboardInterrupt  # first in the task that runs, which ends with it
+
+    def raise_in_main(self, error: BaseException | None) -> None:
+        """Have `error` raised in the user's program when it waits, or at once if it does.
+
+        None takes back an error that has not been raised yet.
+        """
+        self._for_main = error
 
     def cancel_parked(self) -> None:
         """The program has ended: nobody who waits will get what they wait for."""
@@ -350,9 +357,9 @@ class Hub:
         idle = self._idle
         self.is_in_charge = True
         while True:
-            if self._is_interrupted:
-                self._is_interrupted = False
-                self._switch(self._main.throw, KeyboardInterrupt)
+            if self._for_main is not None:
+                error, self._for_main = self._for_main, None
+                self._switch(self._main.throw, error)
             if self._is_over is not None and self._is_over():
                 self._is_over = None
                 self._switch(self._main.switch)
@@ -428,7 +435,7 @@ class Hub:
             try:
                 job()
             except KeyboardInterrupt:
-                self._is_interrupted = True
+                self.raise_in_main(KeyboardInterrupt())
             del self.running[job]
             self._pool.append(current)
             if hub is None:

@@ -19,15 +19,19 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 
 from scoop_mpi import current, launch, log
-from scoop_mpi.errors import NotStartedProperly, describe_callable
+from scoop_mpi.errors import (
+    NotStartedProperly,
+    describe_callable,
+    format_exception,
+    users_traceback,
+)
 from scoop_mpi.future import Future
 from scoop_mpi.hub import Hub, Idle
 from scoop_mpi.idle import Backoff
 from scoop_mpi.messages import ImportFailed, Leave, Stop, Stopped
-from scoop_mpi.program import ROOT_NAME, Program, ProgramError
+from scoop_mpi.program import Program, ProgramError
 from scoop_mpi.pump import Pump
 from scoop_mpi.runtime import ROOT_RANK, Runtime
 from scoop_mpi.transport import Transport
@@ -125,8 +129,11 @@ class Rank:
         self._runtime = Runtime(transport, clock, self._import_failed)
         self.hub = Hub(self._runtime, idle, logger)
         self.is_root = transport.rank == ROOT_RANK
+        self._status = 0
+        self._may_report = threading.Lock()  # taken by who reports why the job failed, once
+        self._has_ended = False  # on the root: the program
+        self._deadline: float | None = None  # for the end of a job that has failed
         self._stopping_since: float | None = None
-        self._deadline: float | None = None
         self._has_reported = False
 
     def run(self) -> int:
@@ -143,31 +150,35 @@ class Rank:
         hub, runtime = self.hub, self._runtime
         hub.open_queues()
         status = self._run_program()
+        self._has_ended = True
+        hub.raise_in_main(None)
+        self._end_soon(status)
         _flush_output()
-        if status:
-            self._deadline = runtime.clock() + _SECONDS_TO_FAIL
         runtime.stop()
         for rank in range(1, runtime.size):
             runtime.post(rank, Stop())
         hub.cancel_parked()
-        self._serve_until_stopped(status)
+        hub.serve_until(self._all_have_stopped)
         for rank in range(1, runtime.size):
             runtime.post(rank, Leave())
         runtime.step()
         hub.serve_until(lambda: runtime.has_sent_all)
-        return status
+        return self._status
 
-    def _serve_until_stopped(self, status: int) -> None:
-        """Wait until no rank runs a task any more; not for long if the program has failed."""
-        hub, runtime = self.hub, self._runtime
+    def _end_soon(self, status: int) -> None:
+        """If the job has failed, tasks that run get little time to end."""
+        if status and not self._status:
+            self._status = status
+            self._deadline = self._runtime.clock() + _SECONDS_TO_FAIL
 
-        def is_over() -> bool:
-            if self._deadline is not None and runtime.clock() > self._deadline:
-                self._transport.abort(status)
-            self._report_running()
-            return hub.is_at_rest and runtime.stopped_ranks == runtime.size - 1
+    def _all_have_stopped(self) -> bool:
+        self._report_running()
+        self._abort_if_late()
+        return self.hub.is_at_rest and self._runtime.stopped_ranks == self._runtime.size - 1
 
-        hub.serve_until(is_over)
+    def _abort_if_late(self) -> None:
+        if self._deadline is not None and self._runtime.clock() > self._deadline:
+            self._transport.abort(self._status)
 
     def _run_program(self) -> int:
         """Run the user's program; return its exit status, as Python would."""
@@ -175,19 +186,27 @@ class Rank:
             self._program.run()
             self.hub.serve_until(_no_other_threads)
         except ProgramError as error:
-            print(f"scoop_mpi: {error}", file=sys.stderr)
+            if self._may_report.acquire(blocking=False):
+                print(f"scoop_mpi: {error}", file=sys.stderr)
             return 2
         except SystemExit as ending:
             return _exit_status(ending)
         except BaseException as error:
-            sys.excepthook(type(error), error, _traceback_of_program(error))
+            if self._may_report.acquire(blocking=False):
+                found = users_traceback(error)
+                sys.excepthook(type(error), error.with_traceback(found), found)
             return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
         return 0
 
     def _import_failed(self, report: str) -> None:
         """A worker could not import the program: say so, once, and end the job."""
+        if not self._may_report.acquire(blocking=False):
+            return  # the root has failed as well, or another worker has been faster
         sys.stderr.write(report)
-        self._transport.abort(1)
+        sys.stderr.flush()
+        self._end_soon(1)
+        if not self._has_ended:
+            self.hub.raise_in_main(SystemExit(1))
 
     # ------------------------------------------------------------ a worker
 
@@ -216,7 +235,7 @@ class Rank:
     def _import_report(self, error: BaseException) -> str:
         if isinstance(error, ProgramError):
             return f"scoop_mpi: {error}\n"
-        text = "".join(traceback.format_exception(type(error), error, _traceback_of_program(error)))
+        text = format_exception(error)
         what = "could not import the program"
         if isinstance(error, NotStartedProperly):
             what = "met futures outside the main guard"
@@ -231,6 +250,7 @@ class Rank:
         moved = self._runtime.step()
         if self._runtime.is_stopping:
             self._report_running()
+        self._abort_if_late()
         return moved
 
     def _report_running(self) -> None:
@@ -275,15 +295,6 @@ def _exit_status(ending: SystemExit) -> int:
         return ending.code & 0xFF
     print(ending.code, file=sys.stderr)
     return 1
-
-
-def _traceback_of_program(error: BaseException) -> TracebackType | None:
-    """Return the traceback from the program's own first frame on."""
-    program = sys.modules[ROOT_NAME].__dict__
-    found = error.__traceback__
-    while found is not None and found.tb_frame.f_globals is not program:
-        found = found.tb_next
-    return found or error.__traceback__
 
 
 def _flush_output() -> None:

@@ -134,7 +134,8 @@ class Simulation:
                 patience = _PATIENCE
                 self._enter(self.rng.choice(runnable))
                 continue
-            if any([self._pump(rank) for rank in living if rank.is_computing]):
+            moved = [self._pump(rank) for rank in living if rank.is_computing]
+            if any(moved):
                 continue
             wakes_at = min(rank.wakes_at for rank in living)
             if wakes_at < math.inf:

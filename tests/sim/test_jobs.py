@@ -147,8 +147,9 @@ def test_map_with_a_buffer_draws_lazily() -> None:
 
         def endless() -> Iterator[int]:
             nonlocal drawn
-            for drawn in itertools.count():
+            while True:
                 yield drawn
+                drawn += 1
 
         results = futures.map(square, endless(), buffersize=7)
         for n in range(40):
@@ -379,12 +380,6 @@ def test_a_function_that_cannot_travel() -> None:
             if error is not None:
                 assert isinstance(error, SerializationError)
                 assert "closure" in str(error)
-        results = futures.map(closure, range(20))
-        try:
-            assert list(results) == list(range(20))
-        except SerializationError as error:
-            assert "closure" in str(error)
-            return True
         return any(errors)
 
     assert any(run_everywhere(program))
