@@ -27,6 +27,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -44,9 +45,12 @@ from scoop_mpi.span import Span, Window
 from scoop_mpi.worker_state import Task
 
 # A call with a time limit can't be interrupted once this rank has begun it. So others get this
-# many seconds to take it first, if they have time: if they had not, they are not asked again soon.
-_GRACE = 5e-3
+# many seconds to take it first (at most half of the limit). If they had no time, they are not asked
+# again for a while.
+_GRACE = 0.1
 _GRACE_HOLIDAY = 0.5
+# Seconds in which nothing has moved, after which a future that is polled runs where it is polled.
+_POLLING_PATIENCE = 1.0
 _STEP_INTERVAL = 5e-4  # seconds between two steps while windows are worked off
 
 Job = Callable[[], object]
@@ -177,7 +181,7 @@ class Hub:
         now = self.runtime.clock()
         if self._polling_since is None:
             self._polling_since = now
-        return now - self._polling_since > _GRACE
+        return now - self._polling_since > _POLLING_PATIENCE
 
     def run_here(self, future: Future) -> bool:
         """Run `future` on this stack if it is waiting, and return whether it is done.
@@ -213,7 +217,7 @@ class Hub:
         now = runtime.clock()
         if runtime.size == 1 or now < self._no_grace_before:
             return
-        until = min(now + _GRACE, deadline)
+        until = now + min(_GRACE, (deadline - now) / 2)
         while any(map(self.is_waiting, futures)):
             if runtime.clock() >= until:
                 self._no_grace_before = until + _GRACE_HOLIDAY
@@ -326,11 +330,12 @@ class Hub:
 
     def interrupt(self) -> None:
         """Ctrl-C: have KeyboardInterrupt raised in the user's program. For the signal handler."""
-        if getcurrent() is self._main:
-            raise KeyboardInterrupt
-        self.raise_in_main(KeyboardInterrupt())
-        if not self.is_in_charge:
-            raise KeyboardInterrupt  # first in the task that runs, which ends with it
+        if getcurrent() is not self._main:
+            self.raise_in_main(KeyboardInterrupt())
+            if self.is_in_charge:
+                return
+        # In the main greenlet, or first in the task that runs, which ends with it.
+        signal.default_int_handler(signal.SIGINT, None)
 
     def raise_in_main(self, error: BaseException | None) -> None:
         """Have `error` raised in the user's program when it waits, or at once if it does.

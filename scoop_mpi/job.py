@@ -10,6 +10,7 @@ then the job is aborted. Whatever happens, it ends.
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -71,7 +72,9 @@ def run(config: Config) -> int:
     current.hub = rank.hub
     current.is_debug = config.is_debug
     _handle_interrupts(rank)
-    pump = _start_pump(rank, logger)
+    if sys.stderr is not None and not faulthandler.is_enabled():
+        faulthandler.enable()  # a crash in C code: show where
+    pump = start_pump(rank, logger)
     try:
         return rank.run()
     except BaseException:  # a fault of ours: no other rank will hear of it otherwise
@@ -83,7 +86,7 @@ def run(config: Config) -> int:
             pump.stop()
 
 
-def _start_pump(rank: Rank, logger: logging.Logger) -> Pump | None:
+def start_pump(rank: Rank, logger: logging.Logger) -> Pump | None:
     """Start the thread that does the rank's duties while user code runs, if MPI allows one."""
     if not rank.hub.runtime.transport.is_thread_safe:
         logger.warning(
@@ -138,7 +141,9 @@ class Rank:
 
     def run(self) -> int:
         """Live; return the exit status."""
-        self._logger.info("started: %d ranks, Python %s", self._transport.size, sys.version)
+        self._logger.info(
+            "process %d of %d ranks, Python %s", os.getpid(), self._transport.size, sys.version
+        )
         if self.is_root:
             return self._run_root()
         self._run_worker()

@@ -69,6 +69,10 @@ class MPITransport:
         node.Free()
         return ranks > len(cores)
 
+    def barrier(self) -> None:
+        """Wait until all ranks have come here. Collective, and only before or after a job."""
+        self._comm.Barrier()
+
     def send(self, destination: int, frames: Frames) -> None:
         """See `transport.Transport`."""
         if len(frames) == 1 and len(frames[0]) <= _SMALL_BYTES:

@@ -75,6 +75,7 @@ class Worker:
         self.outbox: deque[tuple[Span, Outcomes]] = deque()
         self.has_offered = False
         self.has_asked = False
+        self.is_open = False
         self.is_stopping = False
         self._constants_version = constants_version
         self._keys = itertools.count(1)
@@ -83,12 +84,13 @@ class Worker:
         """Let tasks be submitted: the program has been imported, or is about to run as root."""
         self.ready = {}
         self.elsewhere = {}
+        self.is_open = True
 
     # ------------------------------------------------------------ what the rank itself does
 
     def ran_low(self) -> list[Send]:
         """The rank is about to run dry: ask for work, unless it has."""
-        if self.has_asked or self.size == 1 or self.is_stopping:
+        if self.has_asked or self.size == 1 or self.is_stopping or not self.is_open:
             return []
         self.has_asked = True
         return [Send(BROKER_RANK, WorkWanted())]

@@ -1,0 +1,460 @@
+"""What goes wrong: whatever happens, the job ends, says why once, and leaves nothing running."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.launch import Run, launch, on_ranks, start, uses_open_mpi
+
+WriteProgram = Callable[..., Path]
+
+# Seconds in which a job that has failed must have ended, however slow the machine: the limit of
+# each job. A job that hangs runs into it.
+LIMIT = 60.0
+
+BUSY = """
+    import os, sys, time
+    import scoop_mpi
+    from scoop_mpi import futures
+
+    def work(x):
+        print("working", flush=True)
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            sum(range(10000))
+
+    if __name__ == "__main__":
+        list(futures.map(work, range(scoop_mpi.SIZE)))
+"""
+
+
+def count(run: Run, text: str) -> int:
+    return (run.stdout + run.stderr).count(text)
+
+
+# ------------------------------------------------------------ tasks
+
+
+@on_ranks(1, 2, 4)
+def test_an_exception_that_nobody_catches(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        import time
+        from scoop_mpi import futures
+
+        def invert(x):
+            time.sleep(0.01)
+            return 1 / x
+
+        if __name__ == "__main__":
+            list(futures.map(invert, [3, 2, 1, 0, -1]))
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check(1)
+    assert count(run, "ZeroDivisionError: division by zero") in (1, 2)  # with its remote cause
+    assert "return 1 / x" in run.stderr
+    assert "futures.map(invert" in run.stderr
+
+
+@on_ranks(2, 4)
+def test_a_remote_exception_says_where(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        import scoop_mpi
+        from scoop_mpi import futures
+
+        def fail():
+            raise KeyError("on purpose", scoop_mpi.worker.rank)
+
+        if __name__ == "__main__":
+            while True:
+                future = futures.submit(fail)
+                while not future.done():
+                    pass
+                error = future.exception()
+                if error.args[1] != 0:
+                    break
+            cause = error.__cause__
+            print(type(error).__name__, cause.rank == error.args[1], "in fail" in cause.text)
+            print(cause.host == scoop_mpi.worker.host)
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check()
+    assert run.stdout == "KeyError True True\nTrue\n"
+
+
+@on_ranks(2, 4)
+def test_bad_objects_fail_alone(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        import threading
+        from scoop_mpi import SerializationError, futures
+
+        class Stubborn(Exception):
+            def __init__(self, one, two):
+                super().__init__(f"{one} {two}")
+
+        def make_lock(x):
+            return threading.Lock() if x == 3 else x
+
+        def take(x):
+            return str(type(x).__name__)
+
+        def stubborn(x):
+            if x == 3:
+                raise Stubborn(1, 2)
+            return x
+
+        def poll(future):
+            while not future.done():
+                pass
+            return future
+
+        def outcomes(function, arguments):
+            fs = [poll(futures.submit(function, x)) for x in arguments]
+            errors = [f.exception() for f in fs]
+            assert sum(error is not None for error in errors) <= 1, errors
+            return [str(error) for error in errors if isinstance(error, SerializationError)]
+
+        if __name__ == "__main__":
+            for name, function, arguments in [
+                ("result", make_lock, range(6)),
+                ("argument", take, [1, 2, 3, threading.Lock(), 4]),
+                ("exception", stubborn, range(6)),
+            ]:
+                while not (texts := outcomes(function, arguments)):
+                    pass  # it ran where it was submitted
+                print(name, texts[0])
+            assert list(futures.map(abs, range(-100, 0))) == list(range(100, 0, -1))
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check()
+    result, argument, exception = run.stdout.splitlines()
+    assert "lock" in result
+    assert "argument 1" in argument
+    assert "lock" in argument
+    assert "Stubborn" in exception
+
+
+# ------------------------------------------------------------ the root's end
+
+
+@on_ranks(1, 4)
+@pytest.mark.parametrize(
+    ("ending", "status", "text"),
+    [
+        ("sys.exit()", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit('so be it')", 1, "so be it"),
+        ("raise KeyError('so be it')", 1, "KeyError: 'so be it'"),
+        ("raise SystemExit(200)", 200, ""),
+        ("pass", 0, ""),
+    ],
+)
+def test_the_roots_end(
+    ranks: int, ending: str, status: int, text: str, write_program: WriteProgram
+) -> None:
+    program = write_program(f"""
+        import sys
+        from scoop_mpi import futures
+
+        if __name__ == "__main__":
+            assert list(futures.map(abs, [-1, -2])) == [1, 2]
+            print("at the end")
+            {ending}
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check(status)
+    assert run.stdout == "at the end\n"
+    assert count(run, text) == 1 if text else True
+    assert count(run, "Traceback") == ("KeyError" in text)
+
+
+@on_ranks(2, 4)
+def test_the_root_raises_while_others_compute(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program(
+        BUSY.replace(
+            "list(futures.map(work, range(scoop_mpi.SIZE)))",
+            """
+            fs = [futures.submit(work, x) for x in range(scoop_mpi.SIZE)]
+            time.sleep(1)
+            raise KeyError("the root's own")
+            """.strip().replace("\n    ", "\n"),
+        )
+    )
+    run = launch(program, ranks=ranks, timeout=LIMIT).check(1)
+    assert count(run, 'KeyError: "the root\'s own"') == 1
+
+
+@on_ranks(1, 2, 4)
+def test_the_root_ends_with_tasks_left(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        import time
+        from scoop_mpi import futures
+
+        def work(x):
+            time.sleep(0.01)
+
+        if __name__ == "__main__":
+            fs = [futures.submit(work, x) for x in range(100_000)]
+            futures.map(work, range(100_000))
+            fs[0].result()
+            print("the end")
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check()
+    assert run.stdout == "the end\n"
+    assert run.stderr == ""
+
+
+@on_ranks(2)
+def test_a_task_that_outlives_the_program_is_named(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        import time
+        from scoop_mpi import futures
+
+        def long_lived():
+            print("running", flush=True)
+            time.sleep(8)
+            print("let finish", flush=True)
+
+        if __name__ == "__main__":
+            future = futures.submit(long_lived)
+            while not future.running():
+                future.done()
+            time.sleep(0.5)
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check()
+    assert "let finish" in run.stdout
+    assert count(run, "waits for what still runs here: long_lived") == 1
+    assert "rank 1" in run.stderr
+
+
+# ------------------------------------------------------------ importing the program
+
+
+@on_ranks(2, 4)
+def test_a_program_that_a_worker_cannot_import(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        import time
+        import scoop_mpi
+
+        if not scoop_mpi.IS_ORIGIN:
+            import there_is_no_such_module
+
+        if __name__ == "__main__":
+            from scoop_mpi import futures
+            future = futures.submit(abs, -1)
+            while True:
+                futures.wait([futures.submit(abs, -1)], timeout=0.1)
+                future.done()
+                time.sleep(0.01)
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check(1)
+    assert count(run, "No module named 'there_is_no_such_module'") == 1
+    assert "could not import the program" in run.stderr
+
+
+@on_ranks(1, 4)
+def test_a_program_that_nobody_can_import(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("import there_is_no_such_module")
+    run = launch(program, ranks=ranks, timeout=LIMIT).check(1)
+    assert count(run, "No module named 'there_is_no_such_module'") == 1
+
+
+@on_ranks(2, 4)
+def test_futures_outside_the_main_guard(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        from scoop_mpi import futures
+        print(sum(futures.map(abs, range(-10, 0))))
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check(1)
+    assert count(run, 'if __name__ == "__main__":') == 1
+    assert "main guard" in run.stderr
+
+
+@on_ranks(2, 4)
+def test_constants_outside_the_main_guard(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        from scoop_mpi import shared
+        shared.setConst(x=1)
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check(1)
+    assert count(run, 'if __name__ == "__main__":') == 1
+
+
+@on_ranks(1, 4)
+def test_no_such_file(ranks: int, tmp_path: Path) -> None:
+    run = launch(tmp_path / "missing.py", ranks=ranks, timeout=LIMIT).check(2)
+    assert count(run, "can't open the program") == 1
+    assert "missing.py" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@on_ranks(1, 4)
+def test_a_syntax_error(ranks: int, write_program: WriteProgram) -> None:
+    run = launch(write_program("def f(:"), ranks=ranks, timeout=LIMIT).check(2)
+    assert count(run, "no valid Python") == 1
+    assert "program.py, line 1" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@on_ranks(1, 4)
+def test_no_such_module(ranks: int) -> None:
+    run = launch("-m", "there_is_no_such_module", ranks=ranks, timeout=LIMIT).check(2)
+    assert count(run, "no module there_is_no_such_module") == 1
+
+
+# ------------------------------------------------------------ ranks that die
+
+
+@on_ranks(2, 4)
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_is_killed(ranks: int, victim: int, write_program: WriteProgram) -> None:
+    with start("-v", write_program(BUSY), ranks=ranks, timeout=LIMIT) as job:
+        job.wait_for("working")
+        process = job.rank_process(victim)
+        process.kill()
+        run = job.finish().check(None)
+    # It is mpiexec that tells; MPICH's knows a rank by its process alone, which -v logs.
+    named = f"process rank {victim} with PID {process.pid}" if uses_open_mpi() else process.pid
+    assert str(named) in run.stdout + run.stderr
+    assert f"rank {victim} (" in run.stderr
+    assert f"process {process.pid} of {ranks} ranks" in run.stderr
+
+
+@on_ranks(2, 4)
+@pytest.mark.parametrize("call", ["os._exit(3)", "os.kill(os.getpid(), 11)"])
+def test_a_task_that_ends_its_process(ranks: int, call: str, write_program: WriteProgram) -> None:
+    program = write_program(f"""
+        import os, time
+        import scoop_mpi
+        from scoop_mpi import futures
+
+        def end(x):
+            time.sleep(0.1)
+            if not scoop_mpi.IS_ORIGIN:
+                {call}
+
+        if __name__ == "__main__":
+            list(futures.map(end, range(100)))
+    """)
+    launch(program, ranks=ranks, timeout=LIMIT).check(None)
+
+
+@on_ranks(2, 4)
+def test_a_task_that_calls_sys_exit(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        import sys, time
+        from scoop_mpi import futures
+
+        def end(x):
+            time.sleep(0.01)
+            sys.exit(7)
+
+        if __name__ == "__main__":
+            list(futures.map(end, range(10)))
+    """)
+    launch(program, ranks=ranks, timeout=LIMIT).check(7)
+
+
+# ------------------------------------------------------------ signals
+
+
+@on_ranks(2, 4)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_to_mpiexec(
+    ranks: int, number: signal.Signals, write_program: WriteProgram
+) -> None:
+    with start(write_program(BUSY), ranks=ranks, timeout=LIMIT) as job:
+        job.wait_for("working")
+        job.send_signal(number)
+        job.finish().check(None)
+
+
+@on_ranks(2, 4)
+def test_ctrl_c(ranks: int, write_program: WriteProgram) -> None:
+    with start(write_program(BUSY), ranks=ranks, timeout=LIMIT) as job:
+        job.wait_for("working")
+        job.press_interrupt()
+        job.finish().check(None)
+
+
+@on_ranks(1, 2, 4)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("state", ["computes", "waits"])
+def test_a_signal_to_the_root(
+    ranks: int, number: signal.Signals, state: str, write_program: WriteProgram
+) -> None:
+    program = write_program(f"""
+        import time
+        from scoop_mpi import futures
+
+        def work(x):
+            time.sleep(300)
+
+        if __name__ == "__main__":
+            future = futures.submit(work, 1)
+            if {state == "waits"}:
+                while not future.running() and {ranks > 1}:
+                    future.done()
+            print("ready", flush=True)
+            future.result() if {state == "waits"} else time.sleep(300)
+    """)
+    with start(program, ranks=ranks, timeout=LIMIT) as job:
+        job.wait_for("ready")
+        job.rank_process(0).send_signal(number)
+        run = job.finish().check(None)
+    if number == signal.SIGINT:
+        assert count(run, "KeyboardInterrupt") == 1
+
+
+# ------------------------------------------------------------ launchers
+
+
+def test_worlds_of_one_are_refused(write_program: WriteProgram) -> None:
+    program = write_program("print('ran')")
+    run = launch(program, ranks=None, env={"SLURM_STEP_NUM_TASKS": "4"}, timeout=LIMIT).check(2)
+    assert run.stdout == ""
+    assert "srun started 4 processes" in " ".join(run.stderr.split())
+    assert "--mpi=pmi2" in run.stderr
+    assert ("Open MPI" if uses_open_mpi() else "MPICH") in run.stderr
+
+
+def test_without_a_launcher_there_is_one_rank(write_program: WriteProgram) -> None:
+    program = write_program("""
+        import scoop_mpi
+        from scoop_mpi import futures
+
+        if __name__ == "__main__":
+            print(scoop_mpi.SIZE, list(futures.map(abs, [-1, -2])))
+    """)
+    run = launch(program, ranks=None, timeout=LIMIT).check()
+    assert run.stdout == "1 [1, 2]\n"
+
+
+def test_not_started_properly(write_program: WriteProgram) -> None:
+    program = write_program("""
+        import warnings
+        from scoop_mpi import NotStartedProperly, futures, shared
+
+        if __name__ == "__main__":
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                print(list(futures.map(abs, [-1, -2])))
+            print([warning.category.__name__ for warning in caught])
+            for call in (
+                lambda: futures.submit(abs, -1),
+                lambda: futures.mapReduce(abs, max, [1]),
+                lambda: futures.mapScan(abs, max, [1]),
+                lambda: futures.map_as_completed(abs, [1]),
+                lambda: futures.wait([]),
+                lambda: futures.as_completed([]),
+                lambda: shared.setConst(x=1),
+                lambda: shared.getConst("x"),
+            ):
+                try:
+                    call()
+                except NotStartedProperly as error:
+                    assert "mpiexec -n 4 python -m scoop_mpi prog.py" in str(error)
+                else:
+                    raise AssertionError("it was taken")
+    """)
+    run = launch(program, ranks=None, python=(), timeout=LIMIT).check()
+    assert run.stdout == "[1, 2]\n['RuntimeWarning']\n"

@@ -1,0 +1,105 @@
+"""What crosses ranks, and who pretends to be another rank, in the tests without MPI."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from scoop_mpi.messages import (
+    ConstantsProposed,
+    Message,
+    Parcel,
+    Results,
+    Segment,
+    Work,
+    bytes_of,
+    decode,
+    encode,
+)
+from scoop_mpi.serializer import Batch, Column, Payload
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def over_the_wire(message: AnyMessage) -> AnyMessage:
+    """Return the message as another rank gets it: made from copies of its frames."""
+    received = decode([bytearray(bytes_of(frame)) for frame in encode(message)])
+    assert type(received) is type(message)
+    return received
+
+
+def payload_over_the_wire(payload: Payload) -> Payload:
+    """Return the payload as another rank gets it."""
+    return over_the_wire(ConstantsProposed(1, {"payload": payload})).values["payload"]
+
+
+def batch_over_the_wire(batch: Batch) -> Batch:
+    """Return the batch as another rank gets it."""
+    return over_the_wire(Work(0, [Parcel(0, 1, 0, (b"", ()), batch, None)])).parcels[0].batch
+
+
+def segment_over_the_wire(segment: Segment) -> Segment:
+    """Return the segment as another rank gets it."""
+    return over_the_wire(Results(0, [segment])).segments[0]
+
+
+def column_over_the_wire(column: Column) -> Column:
+    """Return the column as another rank gets it."""
+    return segment_over_the_wire(Segment(1, 0, len(column), column, {})).values
+
+
+class Refusal(Exception):
+    """What the objects below raise."""
+
+
+class Unpicklable:
+    """An object that can't be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise Refusal("it refuses to be pickled")
+
+
+class Ununpicklable:
+    """An object that can be pickled, but not unpickled."""
+
+    def __reduce__(self) -> Any:
+        return refuse_to_unpickle, ()
+
+
+def refuse_to_unpickle() -> None:
+    """Stand for an object's own unpickling that fails."""
+    raise Refusal("it refuses to be unpickled")
+
+
+class Box:
+    """An object of no plain type; it is equal to boxes of the same content."""
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Box) and self.content == other.content
+
+    def __hash__(self) -> int:
+        return hash(self.content)
+
+    def __repr__(self) -> str:
+        return f"Box({self.content!r})"
+
+
+@contextmanager
+def main_module(source: str, names_on_every_rank: set[str] | None) -> Iterator[types.ModuleType]:
+    """Let a module made of `source` be the program, as on the root."""
+    module = types.ModuleType("__main__")
+    if names_on_every_rank is not None:
+        module.__dict__["__scoop_mpi_names__"] = frozenset(names_on_every_rank)
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = module
+    try:
+        exec(source, module.__dict__)
+        yield module
+    finally:
+        sys.modules["__main__"] = before
