@@ -322,7 +322,14 @@ def _submit_span(
         calls = iterables[0]
     else:
         calls = list(iterables[0])
-    span = Span(hub.runtime.rank, calls, star, Span.deliver, function=func, reduction=reduction)
+    span = Span(
+        hub.runtime.rank,
+        calls,
+        star,
+        hub.runtime.worker.deliver,
+        function=func,
+        reduction=reduction,
+    )
     waiter = hub.waiter()
     span.watcher = waiter
     if calls:
@@ -343,6 +350,7 @@ def _outcomes(hub: Hub, span: Span, waiter: Waiter, deadline: float | None) -> I
             del outcomes  # the consumer's alone while the next ones are waited for
         if left:
             hub.advance(span, waiter, deadline)
+    hub.runtime.worker.forget(span)
 
 
 def _ordered(hub: Hub, span: Span, waiter: Waiter, deadline: float | None) -> Iterator[Any]:

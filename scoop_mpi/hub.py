@@ -106,6 +106,7 @@ class Hub:
         self._notified: deque[GreenletWaiter] = deque()
         self._urgent: deque[Future] = deque()
         self._parked: dict[GreenletWaiter, None] = {}
+        self.waiting_threads: dict[ThreadWaiter, None] = {}
         self._deadlines: list[tuple[float, int, GreenletWaiter]] = []
         self._sequence = itertools.count()
         self._for_main: BaseException | None = None
@@ -218,12 +219,14 @@ class Hub:
         if runtime.size == 1 or now < self._no_grace_before:
             return
         until = now + min(_GRACE, (deadline - now) / 2)
+        self._idle.reset()
         while any(map(self.is_waiting, futures)):
-            if runtime.clock() >= until:
+            if now >= until:
                 self._no_grace_before = until + _GRACE_HOLIDAY
                 return
-            runtime.step()
-            self._idle.pause(0.0)
+            if not runtime.step():
+                self._idle.pause(until - now)
+            now = runtime.clock()
 
     def deadline(self, timeout: float | None) -> float | None:
         """Return the time at which `timeout` seconds from now are over."""
@@ -246,7 +249,7 @@ class Hub:
         self.check(deadline)
         is_elsewhere = self._is_elsewhere_thread()
         if is_elsewhere or self.depth < MAX_INLINE_DEPTH:
-            window = self._claim_window(span)
+            window = span.claim()
             if window is not None:
                 depth = self.depth
                 if not is_elsewhere:
@@ -257,13 +260,6 @@ class Hub:
                 return
         if not waiter.wait(deadline):
             raise TimeoutError("the time limit is over")
-
-    def _claim_window(self, span: Span) -> Window | None:
-        window = span.claim()
-        if span.unclaimed == 0:
-            self.ready.pop(span, None)
-            self.elsewhere.pop(span, None)
-        return window
 
     def _run_window(self, window: Window) -> None:
         runtime = self.runtime
@@ -284,10 +280,11 @@ class Hub:
     def _work_off(self, span: Span) -> None:
         """Run the calls of a span until none is left: a job."""
         span.open(self.runtime.worker.codec)
-        while (window := self._claim_window(span)) is not None:
+        while (window := span.claim()) is not None:
             self._run_window(window)
             if self.runtime.is_stopping:
-                return
+                break
+        self.runtime.worker.forget(span)
 
     # ------------------------------------------------------------ greenlets
 
@@ -299,6 +296,8 @@ class Hub:
             )
         depth = self.depth
         waiter.greenlet = getcurrent()
+        if self.runtime.is_stopping and waiter.greenlet is not self._main:
+            raise CancelledError("the program has ended")
         if deadline is not None:
             self._set_deadline(waiter, deadline)
         self._parked[waiter] = None
@@ -350,6 +349,8 @@ class Hub:
             if waiter.greenlet is not self._main:
                 waiter.is_cancelled = True
                 self._notified.append(waiter)
+        for thread_waiter in list(self.waiting_threads):
+            thread_waiter.notify()
 
     @property
     def is_at_rest(self) -> bool:
@@ -414,7 +415,7 @@ class Hub:
                 continue  # another thread was changing the queue
             if isinstance(task, Future) or task.unclaimed:
                 return task
-            self.ready.pop(task, None)
+            self.runtime.worker.forget(task)
         return None
 
     def _begin(self, task: Task) -> bool:
@@ -516,7 +517,7 @@ class ThreadWaiter:
     """Waits by blocking the calling thread, one of the program's own."""
 
     def __init__(self, hub: Hub) -> None:
-        self._clock = hub.runtime.clock
+        self._hub = hub
         self._event = threading.Event()
 
     def notify(self) -> None:
@@ -525,9 +526,19 @@ class ThreadWaiter:
 
     def wait(self, deadline: float | None) -> bool:
         """See `Waiter`."""
-        was_notified = self._event.wait(None if deadline is None else deadline - self._clock())
-        self._event.clear()
-        return was_notified
+        runtime = self._hub.runtime
+        self._hub.waiting_threads[self] = None
+        try:
+            if runtime.is_stopping:
+                raise CancelledError("the program has ended")
+            seconds = None if deadline is None else deadline - runtime.clock()
+            was_notified = self._event.wait(seconds)
+            self._event.clear()
+            if runtime.is_stopping:
+                raise CancelledError("the program has ended")
+            return was_notified
+        finally:
+            del self._hub.waiting_threads[self]
 
 
 class Arrivals:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import time
 from collections import deque
 from typing import Any
 
@@ -36,6 +37,9 @@ _SMALL, _LARGE, _FRAME = 1, 2, 3
 _SMALL_BYTES = 4096  # all MPIs send so little eagerly, so receiving it can't wait for the sender
 _MOST_FRAMES = 256  # their sizes are a small message too
 _CHUNK_BYTES = 1 << 30
+# Before an abort: the launcher kills the ranks without reading what they last wrote, and nothing
+# tells when it has.
+_SECONDS_TO_FORWARD = 0.1
 
 
 def world_size() -> int:
@@ -142,6 +146,7 @@ class MPITransport:
         """See `transport.Transport`."""
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(_SECONDS_TO_FORWARD)
         MPI.COMM_WORLD.Abort(status)
 
 

@@ -21,6 +21,7 @@ opened on its own, by the rank that uses it.
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
 import pickletools
@@ -237,9 +238,18 @@ class _ReferencePickler(pickle.Pickler):
     """Pickles functions and classes by reference, and gives up on one that can't be looked up."""
 
     def reducer_override(self, thing: Any) -> Any:
-        if isinstance(thing, _NAMED) and not is_importable(thing):
+        if not _has_own_way(thing) and not is_importable(thing):
             raise _NeedsValue(thing)
         return NotImplemented
+
+
+def _has_own_way(thing: Any) -> bool:
+    """Say whether pickle knows how to send `thing` without being told.
+
+    So it does with all but functions and classes, and also with classes whose metaclass has
+    registered a way with `copyreg`, as that of DEAP's creator has.
+    """
+    return not isinstance(thing, _NAMED) or type(thing) in copyreg.dispatch_table
 
 
 _cloud_pickler: list[type[pickle.Pickler]] = []
@@ -255,7 +265,7 @@ def _value_pickler() -> type[pickle.Pickler]:
 
         class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             def reducer_override(self, thing: Any) -> Any:
-                if isinstance(thing, _NAMED) and is_importable(thing):
+                if isinstance(thing, _NAMED) and (_has_own_way(thing) or is_importable(thing)):
                     return NotImplemented
                 return super().reducer_override(thing)
 

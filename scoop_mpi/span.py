@@ -12,8 +12,8 @@ A span never has to be cut into chunks beforehand, because its calls are claimed
                                                              the bulk first, windows last
 
 `Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop that
-runs at C speed, ``values.extend(map(function, iter(pending.popleft, ...)))``, claims each as it
-gets to it. So a thief may still take what the loop has not reached, from the other end, although
+runs at C speed, ``values.extend(map(function, starmap(pending.popleft, repeat(()))))``, claims
+each as it gets to it (`iter(popleft, sentinel)` would compare the items). So a thief may still take what the loop has not reached, from the other end, although
 the loop runs in another thread or is suspended amid a call: each `deque.pop` is atomic. Windows
 grow until one takes about a millisecond; a long call's window is one call.
 """
@@ -24,7 +24,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice, starmap
+from itertools import repeat, starmap
 from typing import Any, NamedTuple
 
 from scoop_mpi import reduction
@@ -40,8 +40,6 @@ from scoop_mpi.serializer import (
     decode_error,
     open_column,
 )
-
-_NEVER = object()  # what no item of a deque is: it ends by IndexError
 
 LARGEST_WINDOW = 1 << 16  # calls; bounds how much of a range is made into objects at once
 
@@ -101,7 +99,7 @@ class Window:
             raise RuntimeError("the span has not been opened")
         apply: Callable[..., Any] = starmap if self.span.star else map
         values = self.values
-        claims = iter(self.pending.popleft, _NEVER)
+        claims = starmap(self.pending.popleft, repeat(()))
         while True:
             try:
                 values.extend(apply(function, claims))
@@ -352,7 +350,7 @@ class Span:
         for window in reversed(self.windows):
             taken: list[Any] = []
             with suppress(IndexError):  # when the window's loop was faster
-                taken.extend(islice(iter(window.pending.pop, _NEVER), count))
+                taken.extend(starmap(window.pending.pop, repeat((), count)))
             if taken:
                 end = window.start + window.size - window.given
                 window.given += len(taken)
@@ -363,7 +361,7 @@ class Span:
     # ------------------------------------------------------------ outcomes, at the owner
 
     def deliver(self, outcomes: Outcomes) -> None:
-        """Take in the outcomes of some calls: the `outlet` of a span at its owner."""
+        """Take in the outcomes of some calls, at the owner."""
         self.inbox.append(outcomes)
         with self.lock:
             self.unreported -= outcomes.length

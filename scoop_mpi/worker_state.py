@@ -114,6 +114,12 @@ class Worker:
         self.has_offered = True
         return [Send(BROKER_RANK, WorkOffered())]
 
+    def deliver(self, span: Span, outcomes: Outcomes) -> None:
+        """Take in outcomes of calls that ran here: the `outlet` of this rank's own spans."""
+        span.deliver(outcomes)
+        if span.unreported == 0:
+            self.given.pop(span.key, None)
+
     def send_outcomes(self, span: Span, outcomes: Outcomes) -> None:
         """Keep outcomes for the span's owner: the `outlet` of a stolen span. Any thread may."""
         self.outbox.append((span, outcomes))
@@ -158,7 +164,7 @@ class Worker:
             case Results(_, segments):
                 for segment in segments:
                     if self.given[segment.key].settle(segment):
-                        del self.given[segment.key]
+                        self.given.pop(segment.key, None)  # unless the last call ran here
                 return []
             case _:
                 raise TypeError(f"rank {self.rank} got {message!r} from rank {source}")
@@ -216,6 +222,8 @@ class Worker:
         if gift is None:
             return []
         start, calls = gift
+        if not span.unclaimed:
+            self.forget(span)
         try:
             function, reduction = self._seal_functions(span)
         except SerializationError as error:
@@ -270,6 +278,11 @@ class Worker:
     def claim(self, task: Task) -> bool:
         """Take a task out of the queues, to run it or give it away; False if somebody else has."""
         return self.ready.pop(task, self) is None or self.elsewhere.pop(task, self) is None
+
+    def forget(self, span: Span) -> None:
+        """Take a span without unclaimed calls out of the queues."""
+        self.ready.pop(span, None)
+        self.elsewhere.pop(span, None)
 
     def _seal_outcomes(self, key: int, outcomes: Outcomes) -> Segment:
         failures = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 from collections.abc import Iterator
@@ -88,6 +89,29 @@ class Box:
 
     def __repr__(self) -> str:
         return f"Box({self.content!r})"
+
+
+def bracket(left: str, right: str) -> str:
+    """Combine two texts so that the tree shows."""
+    return f"({left} {right})"
+
+
+def the_tree(count: int) -> str:
+    """Return what a reduction of so many items by `bracket` has to be: see `reduction`."""
+
+    def node(level: int, start: int) -> str:
+        if not level:
+            return str(start)
+        half = 1 << (level - 1)
+        return bracket(node(level - 1, start), node(level - 1, start + half))
+
+    nodes = []
+    start = 0
+    for level in reversed(range(count.bit_length())):
+        if count >> level & 1:
+            nodes.append(node(level, start))
+            start += 1 << level
+    return functools.reduce(bracket, nodes)
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 
-from scoop_mpi import idle
 from scoop_mpi.idle import Backoff
 
 
@@ -29,8 +31,8 @@ class Pauses:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
     made = Pauses()
-    monkeypatch.setattr(idle.os, "sched_yield", made.sched_yield)
-    monkeypatch.setattr(idle.time, "sleep", made.sleep)
+    monkeypatch.setattr(os, "sched_yield", made.sched_yield)
+    monkeypatch.setattr(time, "sleep", made.sleep)
     return made
 
 

@@ -75,7 +75,7 @@ def test_hands_are_even_and_oldest_first(count: int, thieves: int, keep: int) ->
     assert sizes == sorted(sizes, reverse=True)
     assert max(sizes) - min(sizes) <= 1
     assert all(hand == sorted(hand) for hand in hands)
-    assert count - sum(sizes) <= max(sizes[-1] + 1, keep + 1)
+    assert count - sum(sizes) <= sizes[-1] + keep + 1
 
 
 @given(st.integers(1, 100), many, st.integers(0, 1))

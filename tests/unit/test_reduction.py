@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 import operator
 from typing import Any
 
@@ -11,33 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoop_mpi.reduction import Tree, fold, intervals
-
-
-def bracket(left: str, right: str) -> str:
-    """Combine two texts so that the tree shows."""
-    return f"({left} {right})"
+from tests.unit.helpers import bracket, the_tree
 
 
 def names(start: int, stop: int) -> list[str]:
     return [str(number) for number in range(start, stop)]
-
-
-def the_tree(count: int) -> str:
-    """What the module's docstring says, spelled out from above."""
-
-    def node(level: int, start: int) -> str:
-        if not level:
-            return str(start)
-        half = 1 << (level - 1)
-        return bracket(node(level - 1, start), node(level - 1, start + half))
-
-    nodes = []
-    start = 0
-    for level in reversed(range(count.bit_length())):
-        if count >> level & 1:
-            nodes.append(node(level, start))
-            start += 1 << level
-    return functools.reduce(bracket, nodes)
 
 
 @st.composite
@@ -45,7 +23,7 @@ def splits(draw: st.DrawFn, most: int = 70) -> list[tuple[int, int]]:
     """Draw segments that tile the items from 0 up to some number, in any order."""
     count = draw(st.integers(1, most))
     cuts = sorted({0, count, *draw(st.lists(st.integers(0, count), max_size=8))})
-    return draw(st.permutations(list(zip(cuts, cuts[1:], strict=False))))
+    return draw(st.permutations(list(itertools.pairwise(cuts))))
 
 
 def combined(operation: Any, segments: list[tuple[int, int]], items: list[Any]) -> Any:
@@ -106,7 +84,7 @@ def test_intervals_are_aligned_tile_the_items_and_are_as_large_as_can_be(
         assert index << level == position
         position += 1 << level
     assert position == start + length
-    for (level, index), following in zip(nodes, nodes[1:], strict=False):
+    for (level, index), following in itertools.pairwise(nodes):
         assert following != (level, index + 1) or index & 1, "two halves of a node stand alone"
 
 
