@@ -66,4 +66,4 @@ class Broker:
             return []
         for thief in thieves:
             del self.hungry[thief]
-        return [Send(victim, Steal(thieves))]
+        return [Send(victim, Steal(thieves, are_all=not self.hungry.keys() - {victim}))]

@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 from scoop_mpi._version import __version__
 from scoop_mpi.job import Config
@@ -25,19 +26,31 @@ Put what starts the work under `if __name__ == "__main__":`; every rank imports 
 
 def parse(arguments: Sequence[str]) -> Config:
     """Return what the command line asks for. Exits, as argparse does, if it can't be understood."""
+    own, program = _split(arguments)
     parser = _parser()
-    options = parser.parse_args(arguments)
-    rest: list[str] = options.program_and_arguments
-    if options.module is not None:
-        program = Program("module", options.module[0], (*options.module[1:], *rest))
-    elif options.code is not None:
-        program = Program("code", options.code[0], (*options.code[1:], *rest))
-    elif rest:
-        program = Program("script", rest[0], tuple(rest[1:]))
-    else:
+    options = parser.parse_args(own)
+    if program is None:
         parser.error("there is no program to run: name a script, or give -m module or -c code")
     level = logging.DEBUG if options.debug else _log_level(options.verbose, options.quiet)
     return Config(program, level, options.debug)
+
+
+def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Program | None]:
+    """Split the command line into options of ours, and the program with arguments of its own.
+
+    As Python does, and argparse can't: the first word that is no option begins the program.
+    """
+    for place, word in enumerate(arguments):
+        own, rest = arguments[:place], tuple(arguments[place + 1 :])
+        if word[:2] in ("-m", "-c"):
+            words = (word[2:], *rest) if word[2:] else rest
+            kind: Literal["module", "code"] = "module" if word[1] == "m" else "code"
+            return own, Program(kind, words[0], words[1:]) if words else None
+        if word == "--":
+            return own, Program("script", rest[0], rest[1:]) if rest else None
+        if not word.startswith("-"):
+            return own, Program("script", word, rest)
+    return arguments, None
 
 
 def main() -> int:
@@ -77,9 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-q", "--quiet", action="store_true", help="log errors only")
     parser.add_argument("--debug", action="store_true", help="log everything; scoop_mpi.DEBUG")
     parser.add_argument("--version", action="version", version=f"scoop_mpi {__version__}")
-    what = parser.add_mutually_exclusive_group()
-    rest = argparse.REMAINDER
-    what.add_argument("-m", dest="module", nargs=rest, metavar="module", help="run a module")
-    what.add_argument("-c", dest="code", nargs=rest, metavar="code", help="run this code")
-    parser.add_argument("program_and_arguments", nargs=rest, help=argparse.SUPPRESS)
+    what = parser.add_argument_group("what to run, as with Python itself; arguments follow")
+    what.add_argument("-m", metavar="module", help="run a module")
+    what.add_argument("-c", metavar="code", help="run this code")
     return parser

@@ -6,10 +6,13 @@ catches these keeps working when it moves here.
 
 from __future__ import annotations
 
+import functools
 import os
 import traceback
+from collections.abc import Callable
 from concurrent.futures import CancelledError, TimeoutError
 from types import TracebackType
+from typing import Any
 
 __all__ = [
     "CancelledError",
@@ -61,12 +64,29 @@ class RemoteTraceback(Exception):
         return f"\n\nOn rank {self.rank} ({self.host}):\n{self.text.rstrip()}"
 
 
+class CallableWrapper:
+    """A callable of ours around one of the user's, which is its attribute `func`."""
+
+    __slots__ = ("func",)
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self.func = func
+
+
 def describe_callable(function: object) -> str:
     """Return the name by which a user knows `function`, also of a partial, method or object."""
-    while (inner := getattr(function, "func", None)) is not None and callable(inner):
-        function = inner  # a functools.partial, which has no name of its own
+    while isinstance(function, functools.partial | CallableWrapper):
+        function = function.func  # these have no names of their own
     name = getattr(function, "__qualname__", None)
     return name if isinstance(name, str) else type(function).__qualname__
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the type and text of `error`, whatever the user's own ``__str__`` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 def users_traceback(error: BaseException) -> TracebackType | None:
@@ -82,8 +102,5 @@ def format_exception(error: BaseException) -> str:
     found = users_traceback(error)
     try:
         return "".join(traceback.format_exception(type(error), error, found))
-    except Exception as broken:
-        return (
-            "".join(traceback.format_tb(found))
-            + f"{type(error).__qualname__} (which could not be printed: {broken!r})\n"
-        )
+    except Exception:
+        return "".join(traceback.format_tb(found)) + f"{describe_error(error)}\n"

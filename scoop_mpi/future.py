@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scoop_mpi import current
-from scoop_mpi.errors import CancelledError, describe_callable
+from scoop_mpi.errors import CallableWrapper, CancelledError, describe_callable
 
 if TYPE_CHECKING:
     from scoop_mpi.hub import Hub
@@ -59,10 +59,17 @@ class Future:
     _watchers: list[Watcher] | None
     _callbacks: list[Callable[[Future], object]]
 
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        self._function = function
-        self._arguments = arguments
-        self._watchers = None
+    # There is no __init__: calling one would take as long as all the rest of `futures.submit`,
+    # which sets the fields itself, as `of` does.
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future:
+        """Return a new future of a call."""
+        future = cls()
+        future._function = function
+        future._arguments = arguments
+        future._watchers = None
+        return future
 
     # ------------------------------------------------------------ the public face
 
@@ -275,20 +282,20 @@ class Future:
             call_back(callback, self)
 
 
-class CallbackCarrier:
+class CallbackCarrier(CallableWrapper):
     """A function that takes its future's universal callbacks along to wherever it runs."""
 
-    __slots__ = ("callbacks", "func")
+    __slots__ = ("callbacks",)
 
     def __init__(self, func: Callable[..., Any]) -> None:
-        self.func = func
+        super().__init__(func)
         self.callbacks: list[Callable[[Future], object]] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_carrier, (self.func, self.callbacks)
 
     def __call__(self, *arguments: Any) -> Any:
-        future = Future(self.func, arguments)
+        future = Future.of(self.func, arguments)
         future.run()
         for callback in self.callbacks:
             call_back(callback, future)

@@ -77,8 +77,14 @@ def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         raise TypeError(f"submit() needs something callable, not {func!r}")
     if kwargs:
         func = partial(func, **kwargs)
-    future = Future(func, args)
-    (hub.ready if get_ident() == hub.thread else hub.elsewhere)[future] = None
+    future = Future()  # `Future.of`, written out: this is the path of every nested task
+    future._function = func
+    future._arguments = args
+    future._watchers = None
+    if get_ident() == hub.thread:
+        hub.ready[future] = None
+    else:
+        hub.elsewhere[future] = None
     return future
 
 

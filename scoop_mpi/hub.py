@@ -78,7 +78,26 @@ class Waiter(Protocol):
         ...
 
 
-class Hub:
+class HotPath:
+    """What submitting and joining a local task touches: slots, which are the fastest to get at.
+
+    Attributes:
+        ready: the tasks of the main thread that nobody has begun, oldest first.
+        elsewhere: those of the program's other threads.
+        thread: the main thread.
+        depth: the number of tasks on the current stack of the main thread, each waiting for the
+            one above.
+    """
+
+    __slots__ = ("depth", "elsewhere", "ready", "thread")
+
+    ready: dict[Task, None]
+    elsewhere: dict[Task, None]
+    thread: int
+    depth: int
+
+
+class Hub(HotPath):
     """The hub of one rank; made in the greenlet that becomes the main one.
 
     Args:
@@ -91,9 +110,9 @@ class Hub:
         self.runtime = runtime
         self.logger = logger
         self.thread = get_ident()
-        self.depth = 0  # of the chain of tasks on the current stack of the main thread
-        self.ready: dict[Task, None] = runtime.worker.ready
-        self.elsewhere: dict[Task, None] = runtime.worker.elsewhere
+        self.depth = 0
+        self.ready = runtime.worker.ready
+        self.elsewhere = runtime.worker.elsewhere
         self.watch_lock = threading.Lock()  # of the lists of watchers of all futures
         self.callbacks_due: deque[Future] = deque()
         self.is_in_charge = False
@@ -165,14 +184,12 @@ class Hub:
     def poll(self, future: Future) -> None:
         """Do what brings `future` nearer to its end without waiting for it."""
         runtime = self.runtime
-        if self._is_elsewhere_thread():
-            moved = runtime.step()
-        else:
-            moved = runtime.step()
-            if self._notified:
-                self._give_way()
-                moved = True
-        self.run_due_callbacks()
+        moved = runtime.step()
+        if self._notified and not self._is_elsewhere_thread():
+            self._give_way()
+            moved = True
+        if self.callbacks_due:
+            self.run_due_callbacks()
         if moved:
             self._polling_since = None
         elif runtime.size == 1 or self._has_polled_long():
@@ -201,6 +218,8 @@ class Hub:
         self.depth = depth + 1
         future.run()
         self.depth = depth
+        if isinstance(future.failure, KeyboardInterrupt):
+            raise future.failure  # Ctrl-C is for the program, not for the task that it met
         return True
 
     def run_due_callbacks(self) -> None:
@@ -264,6 +283,8 @@ class Hub:
     def _run_window(self, window: Window) -> None:
         runtime = self.runtime
         span = window.span
+        if len(self.ready) <= 1 and not span.has_bulk and not self._is_elsewhere_thread():
+            self._ask_ahead()
         window.reported_at = started = runtime.clock()
         runtime.windows[window] = None
         try:
@@ -274,8 +295,13 @@ class Hub:
         ended = runtime.clock()
         span.resize_window(ended - started)
         if ended - runtime.last_step > _STEP_INTERVAL:
-            is_low = len(self.ready) <= 1 and span.unclaimed == 0
-            runtime.step(is_low=is_low and get_ident() == self.thread)
+            runtime.step()
+
+    def _ask_ahead(self) -> None:
+        """Ask for more work before the last calls here begin, so that it is there when they end."""
+        worker = self.runtime.worker
+        if worker.size > 1 and not worker.has_asked and len(self._parked) < MOST_SUSPENDED:
+            self.runtime.step(is_low=True)
 
     def _work_off(self, span: Span) -> None:
         """Run the calls of a span until none is left: a job."""

@@ -41,9 +41,14 @@ class WorkOffered(NamedTuple):
 
 
 class Steal(NamedTuple):
-    """Broker to victim: share your oldest work with these ranks."""
+    """Broker to victim: share your oldest work with these ranks.
+
+    `are_all`: whether no further rank is hungry. If some are, and the victim has still work to
+    spare, it says so again.
+    """
 
     thieves: tuple[int, ...]
+    are_all: bool = True
 
 
 class StealFailed(NamedTuple):

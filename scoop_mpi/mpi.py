@@ -135,6 +135,8 @@ class MPITransport:
     def progress(self) -> bool:
         """See `transport.Transport`."""
         outgoing = self._outgoing
+        if not outgoing:
+            return False
         for destination, pending in list(outgoing.items()):
             while pending and pending[0][0].Test():
                 pending.popleft()

@@ -64,7 +64,7 @@ def fold(
             while len(row) > 1:
                 row = list(map(operation, row[0::2], row[1::2]))
             folded.append(row[0])
-    except Exception as error:
+    except BaseException as error:
         return [], {0: error}
     return folded, {}
 

@@ -102,9 +102,12 @@ class Runtime:
         Returns:
             Whether anything has moved.
         """
-        if self._only_thread not in (None, get_ident()) or not self._lock.acquire(blocking=False):
+        thread = get_ident()
+        if self._only_thread is not None and self._only_thread != thread:
             return False
-        self._stepping_thread = get_ident()
+        if not self._lock.acquire(False):
+            return False
+        self._stepping_thread = thread
         try:
             return self._step(keep, is_low)
         finally:
@@ -128,18 +131,23 @@ class Runtime:
             self._send_all([self._letters.popleft()])
         self.last_step = now = self.clock()
         worker = self.worker
-        for window in list(self.windows):
-            if now - window.reported_at > LONGEST_DELAY:
-                window.reported_at = now
-                window.span.harvest(window)
+        if self.windows:
+            self._harvest(now)
         if worker.outbox:
             self._send_all(worker.flush())
         if is_low:
             self._send_all(worker.ran_low())
-        if not worker.has_offered:
+        if not worker.has_offered and (worker.ready or worker.elsewhere):
             self._send_all(worker.offer(keep))
         self.has_sent_all = not transport.progress()
         return moved
+
+    def _harvest(self, now: float) -> None:
+        """Report what has ended of windows that take long."""
+        for window in list(self.windows):
+            if now - window.reported_at > LONGEST_DELAY:
+                window.reported_at = now
+                window.span.harvest(window)
 
     def _handle(self, source: int, message: Message) -> list[Send]:
         match message:

@@ -35,6 +35,7 @@ from scoop_mpi.errors import (
     RemoteTraceback,
     SerializationError,
     describe_callable,
+    describe_error,
     format_exception,
 )
 
@@ -46,6 +47,8 @@ Payload = tuple[Buffer, tuple[Buffer, ...]]
 OUT_OF_BAND_BYTES = 16 * 1024
 
 PROTOCOL = 5
+# Also for an exception whose class forbids to set attributes, as a frozen dataclass does.
+_SET_CAUSE = BaseException.__dict__["__cause__"].__set__
 _PLAIN = frozenset({int, float, bool, str, bytes, complex, NoneType})
 _NESTING = frozenset({tuple, list})
 _NAMED = (FunctionType, type)  # what is sent by reference if it can be
@@ -179,13 +182,13 @@ def encode(thing: object) -> Payload:
         return pickle.dumps(thing, PROTOCOL), ()
     try:
         return _encode_with(_ReferencePickler, thing)
-    except Exception as first:  # whatever a user's __reduce__ may raise
+    except Exception:  # whatever a user's __reduce__ may raise
         try:
             return _encode_with(_value_pickler(), thing)
         except Exception as error:
             kind = type(thing).__qualname__
             raise SerializationError(
-                f"an object of type {kind} can't be sent to another rank: {error or first}"
+                f"an object of type {kind} can't be sent to another rank: {describe_error(error)}"
             ) from error
 
 
@@ -201,7 +204,7 @@ def decode(payload: Payload) -> Any:
     except Exception as error:
         raise SerializationError(
             f"an object of type {_first_class_in(data)} can't be unpickled on the rank that "
-            f"received it: {type(error).__name__}: {error}"
+            f"received it: {describe_error(error)}"
         ) from error
 
 
@@ -454,5 +457,5 @@ def decode_error(encoded: EncodedError) -> BaseException:
             error = SerializationError(
                 f"the task raised {encoded.type_name}, which unpickles as no exception"
             )
-    error.__cause__ = cause
+    _SET_CAUSE(error, cause)
     return error

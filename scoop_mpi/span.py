@@ -11,11 +11,12 @@ A span never has to be cut into chunks beforehand, because its calls are claimed
                    values  running   from the left       <-- thieves take from the right,
                                                              the bulk first, windows last
 
-`Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop that
-runs at C speed, ``values.extend(map(function, starmap(pending.popleft, repeat(()))))``, claims
-each as it gets to it (`iter(popleft, sentinel)` would compare the items). So a thief may still take what the loop has not reached, from the other end, although
-the loop runs in another thread or is suspended amid a call: each `deque.pop` is atomic. Windows
-grow until one takes about a millisecond; a long call's window is one call.
+`Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop at C
+speed, ``values.extend(map(function, claims))``, claims each as it gets to it, where ``claims`` is
+``starmap(pending.popleft, repeat(()))``. (``iter(popleft, sentinel)`` would compare the user's
+objects.) So a thief may still take what the loop has not reached, from the other end, although the
+loop runs in another thread or is suspended amid a call: each pop of a deque is atomic. Windows grow
+until one takes about a millisecond; a long call's window is one call.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from itertools import repeat, starmap
 from typing import Any, NamedTuple
 
 from scoop_mpi import reduction
-from scoop_mpi.errors import SerializationError, describe_callable
+from scoop_mpi.errors import CallableWrapper, SerializationError, describe_callable
 from scoop_mpi.future import Future, Watcher
 from scoop_mpi.messages import Segment
 from scoop_mpi.serializer import (
@@ -220,6 +221,18 @@ class Span:
             return self._stop - self._next
         return self._stop - self._next + sum(len(window.pending) for window in windows)
 
+    @property
+    def has_bulk(self) -> bool:
+        """Whether there are calls that no window has claimed."""
+        return self._next < self._stop
+
+    @property
+    def spare(self) -> int:
+        """The number of calls that could be given away."""
+        if isinstance(self.function, _Guarded):
+            return self._stop - self._next  # its windows hold items that exist on this rank alone
+        return self.unclaimed
+
     # ------------------------------------------------------------ running calls here
 
     def open(self, codec: FunctionCodec) -> None:
@@ -271,30 +284,33 @@ class Span:
             self.window_size = max(self.window_size // 2, 1)
 
     def retire(self, window: Window) -> None:
-        """Report what `window` has not reported yet; it has run."""
-        if self.reduction is not None:
+        """Report what `window` has not reported yet; it has run, or was interrupted."""
+        if self.reduction is None:
+            self.harvest(window)
+            self._drop(window)
+            return
+        self._drop(window)
+        if window.values:
             values, failures = reduction.fold(
                 self.reduction, window.start, window.values, window.failures
             )
-            outcomes = Outcomes(window.start, len(window.values), values, failures)
-            with self.lock:
-                self.windows.remove(window)
-            self.outlet(self, outcomes)
-            return
-        self.harvest(window, retire=True)
+            self.outlet(self, Outcomes(window.start, len(window.values), values, failures))
 
-    def harvest(self, window: Window, *, retire: bool = False) -> None:
+    def _drop(self, window: Window) -> None:
+        with self.lock:
+            if not window.pending:  # what an interrupt has left there is still to be claimed
+                self.windows.remove(window)
+
+    def harvest(self, window: Window) -> None:
         """Report the calls of `window` that have ended. Any thread may do it, at any time."""
         if self.reduction is not None:
             return  # partial values are the user's code to make, in the task that made the calls
         with self.lock:
-            if retire:
-                self.windows.remove(window)
             first, last = window.reported, len(window.values)
             window.reported = last
             if first == last:
                 return
-            values = window.values[first:last] if first or not retire else window.values
+            values = window.values[first:last]
             failures = {
                 offset - first: error
                 for offset, error in list(window.failures.items())
@@ -338,7 +354,7 @@ class Span:
                     return self.base + first, self.calls.part(first, last)
                 return self.base + first, self.calls[first:last]
             if isinstance(self.function, _Guarded):
-                return None  # its windows hold items that exist on this rank alone
+                return None
             first, items = self._take_from_windows(count)
             return (self.base + first, items) if items else None
 
@@ -399,13 +415,10 @@ class FutureGroup:
         return self.unreported == 0
 
 
-class _Guarded:
+class _Guarded(CallableWrapper):
     """A function that is also applied to items that could not be opened, and then raises."""
 
-    __slots__ = ("func",)
-
-    def __init__(self, func: Callable[..., Any]) -> None:
-        self.func = func
+    __slots__ = ()
 
     def __call__(self, *arguments: Any) -> Any:
         if arguments and type(arguments[0]) is Unopened:

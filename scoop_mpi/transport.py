@@ -11,6 +11,7 @@ deliveries, lets large messages be overtaken, and keeps some sends pending until
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
 from typing import Protocol
@@ -55,6 +56,7 @@ class Fabric:
 
     def __init__(self, size: int, rng: random.Random | None = None) -> None:
         self._rng = rng
+        self._numbers = itertools.count()
         # For each receiver, by sender: what is under way.
         self._links: list[dict[int, deque[_Letter]]] = [{} for _ in range(size)]
         self.endpoints = [Endpoint(self, rank, size) for rank in range(size)]
@@ -70,6 +72,7 @@ class Fabric:
 
     def put(self, source: int, destination: int, letter: _Letter) -> None:
         """Send `letter` on its way."""
+        letter.number = next(self._numbers)
         self._links[destination].setdefault(source, deque()).append(letter)
 
     def take(self, destination: int) -> tuple[int, _Letter] | None:
@@ -79,7 +82,8 @@ class Fabric:
         if not sources:
             return None
         if self._rng is None:
-            return sources[0], links[sources[0]].popleft()
+            source = min(sources, key=lambda sender: links[sender][0].number)
+            return source, links[source].popleft()
         source = self._rng.choice(sources)
         queue = links[source]
         place = 0
@@ -93,13 +97,14 @@ class Fabric:
 class _Letter:
     """A message under way. A large one is copied only when it is taken, as MPI would."""
 
-    __slots__ = ("frames", "is_large", "was_taken")
+    __slots__ = ("frames", "is_large", "number", "was_taken")
 
     def __init__(self, frames: Frames) -> None:
         views = [bytes_of(frame) for frame in frames]
         self.is_large = len(views) > 1 or views[0].nbytes >= LARGE_BYTES
         self.frames: Frames = views if self.is_large else [bytes(views[0])]
         self.was_taken = not self.is_large
+        self.number = 0  # in the order of sending
 
 
 class Endpoint:

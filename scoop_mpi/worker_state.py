@@ -100,7 +100,7 @@ class Worker:
         left = -keep
         try:
             for task in itertools.chain(self.elsewhere, self.ready):
-                left += 1 if isinstance(task, Future) else task.unclaimed
+                left += 1 if isinstance(task, Future) else task.spare
                 if left > 0:
                     return True
         except RuntimeError:  # a thread of the program is changing the queue: ask again later
@@ -156,8 +156,11 @@ class Worker:
             TypeError: the message is none that a worker understands.
         """
         match message:
-            case Steal(thieves):
-                return self._share(thieves, keep)
+            case Steal(thieves, are_all):
+                sends = self._share(thieves, keep)
+                if not are_all:
+                    self.has_offered = False  # the next step offers again, if there is more
+                return sends
             case Work(_, parcels):
                 self._take_in(parcels)
                 return []
@@ -204,13 +207,14 @@ class Worker:
         """Take the oldest work for some thieves; return what each of them gets."""
         singles: list[Task] = []
         for task in [*self.elsewhere, *self.ready]:
-            unclaimed = 1 if isinstance(task, Future) else task.unclaimed
-            if unclaimed == 1:
+            spare = 1 if isinstance(task, Future) else task.spare
+            if spare == 1:
                 singles.append(task)
-            elif unclaimed > 1:
+            elif spare > 1:
                 if singles:
+                    keep = 0  # there is this one left
                     break
-                counts = policy.shares(unclaimed, thieves, keep)
+                counts = policy.shares(spare, thieves, keep)
                 return [self._wrap_calls(task, count) for count in counts]
         hands = policy.deal(singles, thieves, keep)
         return [self._wrap_tasks(hand) for hand in hands]
@@ -241,9 +245,9 @@ class Worker:
         if span.function_payload is None:
             if span.function is None:
                 raise RuntimeError(f"{span!r} has no function")
-            span.function_payload = self.codec.seal(span.function)
             if span.reduction is not None:
                 span.reduction_payload = self.codec.seal(span.reduction)
+            span.function_payload = self.codec.seal(span.function)
         return span.function_payload, span.reduction_payload
 
     def _wrap_tasks(self, tasks: Iterable[Task]) -> list[Parcel]:

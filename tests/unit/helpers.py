@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from scoop_mpi.future import Future
 from scoop_mpi.messages import (
     ConstantsProposed,
     Message,
@@ -50,6 +51,11 @@ def segment_over_the_wire(segment: Segment) -> Segment:
 def column_over_the_wire(column: Column) -> Column:
     """Return the column as another rank gets it."""
     return segment_over_the_wire(Segment(1, 0, len(column), column, {})).values
+
+
+def make_future(function: Callable[..., Any], *arguments: Any) -> Future:
+    """Return a future that nobody has submitted yet."""
+    return Future.of(function, arguments)
 
 
 class Refusal(Exception):
@@ -96,7 +102,7 @@ def bracket(left: str, right: str) -> str:
     return f"({left} {right})"
 
 
-def the_tree(count: int) -> str:
+def the_tree(count: int, first: int = 0) -> str:
     """Return what a reduction of so many items by `bracket` has to be: see `reduction`."""
 
     def node(level: int, start: int) -> str:
@@ -106,7 +112,7 @@ def the_tree(count: int) -> str:
         return bracket(node(level - 1, start), node(level - 1, start + half))
 
     nodes = []
-    start = 0
+    start = first
     for level in reversed(range(count.bit_length())):
         if count >> level & 1:
             nodes.append(node(level, start))

@@ -12,7 +12,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from scoop_mpi.policy import THIEVES_PER_STEAL
+from scoop_mpi.span import Span
 from tests.unit.cluster import Cluster
 
 which = st.integers(0, 99)
@@ -43,7 +43,7 @@ class Matchmaking(RuleBasedStateMachine):
     @rule(which=which, size=st.integers(1, 4))
     def begin(self, which: int, size: int) -> None:
         task = self.cluster.ranks[self.rank(which)].newest()
-        if hasattr(task, "window_size"):
+        if isinstance(task, Span):
             task.window_size = size
         self.cluster.begin(self.rank(which))
 

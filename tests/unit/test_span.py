@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from scoop_mpi.errors import SerializationError
-from scoop_mpi.future import Future
 from scoop_mpi.messages import Results, Segment
 from scoop_mpi.reduction import Tree
 from scoop_mpi.serializer import Batch, FunctionCodec, encode_error, seal, seal_calls
@@ -29,6 +28,7 @@ from tests.unit.helpers import (
     Ununpicklable,
     batch_over_the_wire,
     bracket,
+    make_future,
     over_the_wire,
     payload_over_the_wire,
     the_tree,
@@ -440,7 +440,7 @@ def test_an_argument_that_cannot_be_opened_fails_its_call_alone(star: bool) -> N
 
 
 def test_a_group_completes_its_futures_and_says_when_all_are_done() -> None:
-    futures = [Future(square, (x,)) for x in range(4)]
+    futures = [make_future(square, x) for x in range(4)]
     group = FutureGroup(futures)
     error = encode_error(ValueError("no"), 1, "node1")
     assert not group.settle(Segment(1, 2, 2, [4, None], {1: error}))
@@ -451,7 +451,7 @@ def test_a_group_completes_its_futures_and_says_when_all_are_done() -> None:
 
 
 def test_a_value_that_cannot_be_opened_fails_its_future_alone() -> None:
-    futures = [Future(square, (x,)) for x in range(3)]
+    futures = [make_future(square, x) for x in range(3)]
     values = over_the_wire(
         Results(0, [Segment(1, 0, 3, seal([Box(0), Ununpicklable(), Box(2)]), {})])
     )

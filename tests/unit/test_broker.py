@@ -1,0 +1,103 @@
+"""The broker: each event and what it leads to, as lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scoop_mpi.broker import Broker
+from scoop_mpi.messages import Message, Send, Steal, StealFailed, Stop, WorkOffered, WorkWanted
+from scoop_mpi.policy import THIEVES_PER_STEAL
+
+WANTED, OFFERED = WorkWanted(), WorkOffered()
+
+SCENES: dict[str, list[tuple[int, Message, list[Send]]]] = {
+    "a request waits until there is work": [
+        (1, WANTED, []),
+        (2, OFFERED, [Send(2, Steal((1,)))]),
+    ],
+    "an offer is believed from then on": [
+        (2, OFFERED, []),
+        (1, WANTED, [Send(2, Steal((1,)))]),
+        (3, WANTED, [Send(2, Steal((3,)))]),
+        (1, WANTED, [Send(2, Steal((1,)))]),
+    ],
+    "an offer is no longer believed once a steal has failed": [
+        (2, OFFERED, []),
+        (1, WANTED, [Send(2, Steal((1,)))]),
+        (2, StealFailed((1,)), []),
+        (3, WANTED, []),
+        (2, OFFERED, [Send(2, Steal((1, 3)))]),
+    ],
+    "a failed steal is tried with another victim": [
+        (2, OFFERED, []),
+        (3, OFFERED, []),
+        (1, WANTED, [Send(2, Steal((1,)))]),
+        (2, StealFailed((1,)), [Send(3, Steal((1,)))]),
+    ],
+    "several thieves of a failed steal are spread over the other victims": [
+        (2, OFFERED, []),
+        (3, OFFERED, []),
+        (4, OFFERED, []),
+        (4, StealFailed((5, 6)), [Send(2, Steal((5,))), Send(3, Steal((6,)))]),
+    ],
+    "victims are asked in turn": [
+        (2, OFFERED, []),
+        (3, OFFERED, []),
+        (1, WANTED, [Send(2, Steal((1,)))]),
+        (4, WANTED, [Send(3, Steal((4,)))]),
+        (5, WANTED, [Send(2, Steal((5,)))]),
+    ],
+    "no rank steals from itself": [
+        (1, OFFERED, []),
+        (1, WANTED, []),
+        (2, WANTED, [Send(1, Steal((2,)))]),
+        (3, OFFERED, [Send(3, Steal((1,)))]),
+    ],
+    "a hungry rank that offers stays hungry": [
+        (1, WANTED, []),
+        (1, OFFERED, []),
+        (2, OFFERED, [Send(2, Steal((1,)))]),
+    ],
+    "all who are hungry go to the first who offers": [
+        (3, WANTED, []),
+        (1, WANTED, []),
+        (0, WANTED, []),
+        (2, OFFERED, [Send(2, Steal((3, 1, 0)))]),
+        (4, OFFERED, []),
+    ],
+    "an offer that is repeated is one": [
+        (2, OFFERED, []),
+        (2, OFFERED, []),
+        (2, StealFailed((1,)), []),
+        (3, WANTED, []),
+    ],
+}
+
+
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
+def test_scene(scene: list[tuple[int, Message, list[Send]]]) -> None:
+    broker = Broker()
+    for source, message, sends in scene:
+        assert broker.handle(source, message) == sends
+
+
+def test_a_victim_is_sent_so_many_thieves_at_a_time() -> None:
+    broker = Broker()
+    for rank in range(1, THIEVES_PER_STEAL + 3):
+        broker.handle(rank, WANTED)
+    (first,) = broker.handle(0, OFFERED)
+    (second,) = broker.handle(0, OFFERED)
+    assert first.message == Steal(tuple(range(1, THIEVES_PER_STEAL + 1)))
+    assert second.message == Steal((THIEVES_PER_STEAL + 1, THIEVES_PER_STEAL + 2))
+
+
+def test_a_message_that_is_not_for_it_is_refused_and_changes_nothing() -> None:
+    broker = Broker()
+    broker.handle(1, WANTED)
+    broker.handle(1, OFFERED)
+    before: Any = dict(broker.offering), dict(broker.hungry)
+    with pytest.raises(TypeError, match=r"Stop\(\) from rank 3"):
+        broker.handle(3, Stop())
+    assert (broker.offering, broker.hungry) == before

@@ -1,0 +1,482 @@
+"""A rank's tasks: what is given away, taken in, owed and answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scoop_mpi.errors import CancelledError, NotStartedProperly, SerializationError
+from scoop_mpi.future import Future
+from scoop_mpi.messages import (
+    Message,
+    Results,
+    Send,
+    Steal,
+    StealFailed,
+    Work,
+    WorkOffered,
+    WorkWanted,
+)
+from scoop_mpi.policy import THIEVES_PER_STEAL
+from scoop_mpi.serializer import seal_calls
+from scoop_mpi.span import Outcomes, Span
+from scoop_mpi.worker_state import Worker
+from tests.unit.cluster import Cluster
+from tests.unit.helpers import (
+    Box,
+    Unpicklable,
+    Ununpicklable,
+    batch_over_the_wire,
+    make_future,
+    over_the_wire,
+)
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def make_worker(rank: int = 1, size: int = 4) -> Worker:
+    worker = Worker(rank, size, f"node{rank}", lambda: 7)
+    worker.open_queues()
+    return worker
+
+
+def add_futures(worker: Worker, function: Callable[..., Any], *arguments: Any) -> list[Future]:
+    """Submit a future for each argument."""
+    futures = [make_future(function, argument) for argument in arguments]
+    worker.ready.update(dict.fromkeys(futures))
+    return futures
+
+
+def add_span(worker: Worker, function: Callable[..., Any], calls: Any, **more: Any) -> Span:
+    """Submit a map."""
+    span = Span(worker.rank, calls, False, worker.deliver, function=function, **more)
+    worker.ready[span] = None
+    return span
+
+
+def only(sends: list[Send], destination: int, kind: type[AnyMessage]) -> AnyMessage:
+    """Return the one message that is sent, as it arrives."""
+    (send,) = sends
+    assert send.destination == destination
+    message = over_the_wire(send.message)
+    assert isinstance(message, kind)
+    return message
+
+
+def steal(worker: Worker, *thieves: int, keep: int = 0) -> list[Send]:
+    return worker.handle(0, Steal(thieves), keep)
+
+
+def work_off(worker: Worker) -> None:
+    """Run all that is ready."""
+    while worker.ready:
+        task = next(reversed(worker.ready))
+        if isinstance(task, Future):
+            worker.claim(task)
+            task.run()
+            continue
+        task.open(worker.codec)
+        while (window := task.claim()) is not None:
+            window.run()
+            task.retire(window)
+        worker.forget(task)
+
+
+def double(x: Any) -> Any:
+    return 2 * x
+
+
+def negate(x: Any) -> Any:
+    return -x
+
+
+def fail(x: Any) -> Any:
+    raise ValueError(x)
+
+
+# ------------------------------------------------------------ asking and offering
+
+
+def test_a_rank_asks_once_until_it_is_answered() -> None:
+    worker = make_worker()
+    assert worker.ran_low() == [Send(0, WorkWanted())]
+    assert worker.ran_low() == []
+    worker.handle(2, Work(0, []), 0)
+    assert worker.ran_low() == [Send(0, WorkWanted())]
+
+
+def test_a_rank_offers_once_until_a_steal_fails() -> None:
+    worker = make_worker()
+    assert worker.offer(keep=0) == []
+    (future,) = add_futures(worker, double, 1)
+    assert worker.offer(keep=0) == [Send(0, WorkOffered())]
+    assert worker.offer(keep=0) == []
+    worker.claim(future)
+    assert steal(worker, 2) == [Send(0, StealFailed((2,)))]
+    assert worker.offer(keep=0) == []
+    add_futures(worker, double, 2)
+    assert worker.offer(keep=0) == [Send(0, WorkOffered())]
+
+
+def test_what_is_to_be_kept_is_not_offered() -> None:
+    worker = make_worker()
+    add_futures(worker, double, 1)
+    assert worker.offer(keep=1) == []
+    add_futures(worker, double, 2)
+    assert worker.offer(keep=1) == [Send(0, WorkOffered())]
+
+
+def test_calls_of_a_map_can_be_spared_one_by_one() -> None:
+    worker = make_worker()
+    span = add_span(worker, double, [1, 2])
+    assert worker.has_spare(keep=1)
+    span.give(1)
+    assert not worker.has_spare(keep=1)
+    assert worker.has_spare(keep=0)
+
+
+@pytest.mark.parametrize("state", ["alone", "stopping", "importing"])
+def test_a_rank_that_can_neither_give_nor_take_says_nothing(state: str) -> None:
+    worker = Worker(0, 1 if state == "alone" else 4, "node0", lambda: 0)
+    if state != "importing":
+        worker.open_queues()
+    if state == "stopping":
+        worker.stop()
+    if state == "alone":
+        add_futures(worker, double, 1, 2, 3)
+    assert worker.ran_low() == []
+    assert worker.offer(keep=0) == []
+
+
+def test_nothing_can_be_submitted_while_the_program_is_imported() -> None:
+    worker = Worker(1, 2, "node1", lambda: 0)
+    for queue in (worker.ready, worker.elsewhere):
+        with pytest.raises(NotStartedProperly, match='if __name__ == "__main__":'):
+            queue[make_future(double, 1)] = None
+    assert not worker.has_spare(keep=0)
+
+
+# ------------------------------------------------------------ giving away
+
+
+def test_futures_of_one_function_go_as_one_parcel() -> None:
+    worker = make_worker()
+    add_futures(worker, double, 1, 2, 3, 4)
+    work = only(steal(worker, 2), 2, Work)
+    (parcel,) = work.parcels
+    assert (parcel.owner, parcel.start, parcel.reduction) == (1, 0, None)
+    assert parcel.batch.open() == ([(1,), (3,)], {})
+    assert work.version == 7
+    assert len(worker.ready) == 2
+
+
+def test_futures_of_several_functions_and_shapes_go_as_several() -> None:
+    worker = make_worker()
+    futures = [make_future(double, 1), make_future(negate, 2), make_future(max, 3, 4)]
+    worker.ready.update(dict.fromkeys([*futures, make_future(max, 5, 6, 7)]))
+    sends = steal(worker, 2, 3, 0)
+    parcels = [parcel for send in sends for parcel in only([send], send.destination, Work).parcels]
+    calls = sorted(list(parcel.batch.open()[0]) for parcel in parcels)
+    assert calls == [[(1,)], [(2,)], [(3, 4)]]
+    assert len({parcel.key for parcel in parcels}) == 3
+
+
+def test_tasks_of_other_threads_are_given_too() -> None:
+    worker = make_worker()
+    worker.elsewhere[make_future(double, 5)] = None
+    work = only(steal(worker, 2), 2, Work)
+    assert work.parcels[0].batch.open() == ([(5,)], {})
+    assert not worker.elsewhere
+
+
+def test_about_half_of_a_map_is_given_from_its_far_end() -> None:
+    worker = make_worker()
+    span = add_span(worker, double, range(10))
+    (parcel,) = only(steal(worker, 2), 2, Work).parcels
+    assert parcel.start == 5
+    assert parcel.batch.open() == (range(5, 10), {})
+    assert span.unclaimed == 5
+
+
+def test_several_thieves_share_a_map() -> None:
+    worker = make_worker()
+    add_span(worker, double, range(12))
+    sends = steal(worker, 2, 3, 0)
+    assert [send.destination for send in sends] == [2, 3, 0]
+    starts = [only([send], send.destination, Work).parcels[0].start for send in sends]
+    assert starts == [9, 6, 3]
+
+
+def test_thieves_that_get_nothing_are_handed_back() -> None:
+    worker = make_worker()
+    add_futures(worker, double, 1)
+    work, failed = steal(worker, 2, 3, 0)
+    assert work.destination == 2
+    assert failed == Send(0, StealFailed((3, 0)))
+
+
+def test_a_map_that_has_been_given_away_whole_is_in_no_queue() -> None:
+    worker = make_worker()
+    add_span(worker, double, [5])
+    only(steal(worker, 2), 2, Work)
+    assert not worker.ready
+
+
+queues = st.lists(st.just(0) | st.integers(1, 4), max_size=5)  # 0: a future; else calls of a map
+
+
+@given(queues, queues, st.integers(0, 1), st.integers(1, 3))
+def test_an_offer_is_kept(ready: list[int], elsewhere: list[int], keep: int, thieves: int) -> None:
+    worker = make_worker()
+    for calls in elsewhere:
+        worker.elsewhere[make_future(double, calls)] = None
+    for calls in ready:
+        if calls:
+            add_span(worker, double, range(calls))
+        else:
+            add_futures(worker, double, 1)
+    has_offered = bool(worker.offer(keep))
+    sends = steal(worker, *range(2, 2 + thieves), keep=keep)
+    assert any(isinstance(send.message, Work) for send in sends) == has_offered
+
+
+def test_calls_beside_one_that_cannot_be_opened_are_given_if_they_are_offered() -> None:
+    worker = make_worker()
+    batch = batch_over_the_wire(seal_calls([Ununpicklable(), Box(1), Box(2)], star=False))
+    span = Span(2, batch, False, worker.send_outcomes, function=repr, key=1)
+    span.window_size = 3
+    worker.ready[span] = None
+    assert span.claim() is not None  # a window that is about to run
+    has_offered = bool(worker.offer(keep=0))
+    assert any(isinstance(send.message, Work) for send in steal(worker, 3)) == has_offered
+
+
+# ------------------------------------------------------------ what can't be sent
+
+
+def test_futures_whose_function_cannot_be_sent_fail() -> None:
+    worker = make_worker()
+    refusing = Unpicklable()
+    futures = add_futures(worker, lambda x: refusing, 1, 2)
+    assert steal(worker, 2) == [Send(0, StealFailed((2,)))]
+    assert isinstance(futures[0].failure, SerializationError)
+    assert "the function" in str(futures[0].failure)
+    assert not futures[1].is_done
+
+
+def test_calls_of_a_map_whose_function_cannot_be_sent_fail() -> None:
+    worker = make_worker()
+    refusing = Unpicklable()
+    span = add_span(worker, lambda x: refusing, range(4))
+    assert steal(worker, 2) == [Send(0, StealFailed((2,)))]
+    (outcomes,) = span.inbox
+    assert (outcomes.start, outcomes.length) == (2, 2)
+    assert set(outcomes.open()[1]) == {0, 1}
+    assert not worker.given
+
+
+def test_a_reduction_that_cannot_be_sent_fails_whenever_it_is_tried() -> None:
+    worker = make_worker()
+    refusing = Unpicklable()
+    span = add_span(worker, double, range(8), reduction=lambda x, y: refusing)
+    for _ in range(2):
+        assert steal(worker, 2) == [Send(0, StealFailed((2,)))]
+    assert [(outcomes.start, outcomes.length) for outcomes in span.inbox] == [(4, 4), (2, 2)]
+
+
+def test_an_argument_that_cannot_be_sent_fails_its_future_alone() -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    futures = add_futures(owner, double, Unpicklable(), 0, "ab")
+    thief.handle(1, only(steal(owner, 2, keep=0), 2, Work), 0)
+    work_off(thief)
+    owner.handle(2, only(thief.flush(), 1, Results), 0)
+    assert isinstance(futures[0].failure, SerializationError)
+    assert "argument 1" in str(futures[0].failure)
+    assert futures[2].result() == "abab"
+
+
+# ------------------------------------------------------------ taking in, and results
+
+
+def test_stolen_futures_come_back_done() -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    futures = add_futures(owner, double, 1, 2)
+    failing = add_futures(owner, fail, 3)
+    add_futures(owner, double, 4)
+    for _ in range(2):
+        thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    work_off(thief)
+    owner.handle(2, only(thief.flush(), 1, Results), 0)
+    assert futures[0].result() == 2
+    assert repr(failing[0].failure) == "ValueError(3)"
+    assert "rank 2 (node2)" in str(getattr(failing[0].failure, "__cause__", None))
+    assert not thief.ready
+    assert not thief.outbox
+
+
+def test_nothing_is_kept_of_futures_that_came_back() -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    add_futures(owner, double, 1)
+    thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    assert len(owner.given) == 1
+    work_off(thief)
+    owner.handle(2, only(thief.flush(), 1, Results), 0)
+    assert not owner.given
+
+
+@pytest.mark.parametrize("last", ["here", "there"])
+def test_nothing_is_kept_of_a_map_that_is_done(last: str) -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    span = add_span(owner, double, range(4))
+    thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    work_off(thief)
+    results = only(thief.flush(), 1, Results)
+    if last == "there":
+        work_off(owner)
+    owner.handle(2, results, 0)
+    if last == "here":
+        work_off(owner)
+    assert span.unreported == 0
+    assert not owner.given
+
+
+def test_a_thief_whose_calls_were_all_stolen_has_nothing_to_report() -> None:
+    owner, first, second = make_worker(1), make_worker(2), make_worker(3)
+    span = add_span(owner, str, [1], reduction=lambda x, y: x + y)
+    first.handle(1, only(steal(owner, 2), 2, Work), 0)
+    (stolen,) = first.ready
+    assert isinstance(stolen, Span)
+    stolen.open(first.codec)
+    window = stolen.claim()  # it is about to make the call
+    assert window is not None
+    second.handle(2, only(steal(first, 3), 3, Work), 0)
+    work_off(second)
+    owner.handle(3, only(second.flush(), 1, Results), 0)
+    assert span.unreported == 0
+    window.run()
+    stolen.retire(window)
+    assert first.flush() == []
+
+
+def test_a_thiefs_thief_answers_the_owner() -> None:
+    owner, first, second = make_worker(1), make_worker(2), make_worker(3)
+    futures = add_futures(owner, double, 1, 0, 2, 0)
+    first.handle(1, only(steal(owner, 2), 2, Work), 0)
+    second.handle(2, only(steal(first, 3), 3, Work), 0)
+    for thief in (second, first):
+        work_off(thief)
+        owner.handle(thief.rank, only(thief.flush(), 1, Results), 0)
+    assert [futures[0].result(), futures[2].result()] == [2, 4]
+    assert not owner.given
+
+
+def test_results_go_to_each_owner_in_one_message() -> None:
+    worker = make_worker(3)
+    for owner in (1, 2, 1):
+        span = Span(owner, [1], False, worker.send_outcomes, function=double, key=owner)
+        worker.send_outcomes(span, Outcomes(0, 1, [5], {}))
+    first, second = worker.flush()
+    for send, owner, count in ((first, 1, 2), (second, 2, 1)):
+        results = only([send], owner, Results)
+        assert (results.version, len(results.segments)) == (7, count)
+    assert worker.flush() == []
+
+
+def test_a_value_that_cannot_be_sent_fails_its_call_alone() -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    span = add_span(owner, double, range(2))
+    thief.handle(1, only(steal(owner, 2, 3)[:1], 2, Work), 0)
+    (stolen,) = thief.ready
+    assert isinstance(stolen, Span)
+    thief.send_outcomes(stolen, Outcomes(0, 2, [Unpicklable(), Box(1)], {}))
+    owner.handle(2, only(thief.flush(), 1, Results), 0)
+    values, failures = span.inbox[0].open()
+    assert list(values) == [None, Box(1)]
+    assert isinstance(failures[0], SerializationError)
+
+
+# ------------------------------------------------------------ the end
+
+
+def test_stop_drops_what_nobody_has_begun() -> None:
+    worker = make_worker()
+    future, begun = add_futures(worker, double, 1, 2)
+    worker.claim(begun)
+    elsewhere = make_future(double, 3)
+    worker.elsewhere[elsewhere] = None
+    add_span(worker, double, range(10))
+    worker.stop()
+    assert isinstance(future.failure, CancelledError)
+    assert isinstance(elsewhere.failure, CancelledError)
+    assert not begun.is_done
+    assert not worker.ready
+    assert not worker.elsewhere
+
+
+def test_after_stop_work_is_neither_taken_in_nor_given() -> None:
+    owner, worker = make_worker(1), make_worker(2)
+    add_futures(owner, double, 1)
+    work = only(steal(owner, 2), 2, Work)
+    worker.stop()
+    worker.handle(1, work, 0)
+    assert not worker.ready
+    assert steal(worker, 3) == [Send(0, StealFailed((3,)))]
+
+
+def test_a_message_that_is_not_for_it_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"rank 1 got WorkWanted.* from rank 2"):
+        make_worker().handle(2, WorkWanted(), 0)
+
+
+def test_claims_are_won_once() -> None:
+    worker = make_worker()
+    (future,) = add_futures(worker, double, 1)
+    assert worker.claim(future)
+    assert not worker.claim(future)
+
+
+def test_outcomes_that_are_still_encoded_are_passed_on() -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    futures = add_futures(owner, fail, 1)
+    thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    work_off(thief)
+    (segment,) = only(thief.flush(), 1, Results).segments
+    stolen = Span(1, [1], False, thief.send_outcomes, function=fail, key=segment.key)
+    thief.send_outcomes(stolen, Outcomes(0, 1, segment.values, segment.failures))
+    (again,) = only(thief.flush(), 1, Results).segments
+    owner.handle(2, Results(0, [again]), 0)
+    assert repr(futures[0].failure) == "ValueError(1)"
+
+
+# ------------------------------------------------------------ many ranks
+
+
+def test_more_hungry_ranks_than_one_steal_serves_are_all_fed() -> None:
+    cluster = Cluster(2 + THIEVES_PER_STEAL + 5)
+    for rank in range(2, cluster.size):
+        cluster.run_low(rank)
+    cluster.deliver_all()
+    cluster.submit_futures(1, THIEVES_PER_STEAL + 1)  # just enough for the first of them
+    cluster.settle()
+    cluster.submit_futures(1, 20)
+    cluster.settle()
+    cluster.check_at_rest()
+
+
+@pytest.mark.parametrize("size", [2, 3, 40, 100])
+def test_a_map_spreads_over_all_ranks(size: int) -> None:
+    cluster = Cluster(size)
+    for rank in range(1, size):
+        cluster.run_low(rank)
+    cluster.submit_span(0, 20 * size)
+    cluster.settle()
+    cluster.check()
+    cluster.check_at_rest()
+    assert not cluster.broker.hungry
+    cluster.work_off()
+    cluster.settle()
+    cluster.check_at_end()
