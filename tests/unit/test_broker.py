@@ -89,7 +89,7 @@ def test_a_victim_is_sent_so_many_thieves_at_a_time() -> None:
         broker.handle(rank, WANTED)
     (first,) = broker.handle(0, OFFERED)
     (second,) = broker.handle(0, OFFERED)
-    assert first.message == Steal(tuple(range(1, THIEVES_PER_STEAL + 1)))
+    assert first.message == Steal(tuple(range(1, THIEVES_PER_STEAL + 1)), are_all=False)
     assert second.message == Steal((THIEVES_PER_STEAL + 1, THIEVES_PER_STEAL + 2))
 
 

@@ -26,7 +26,6 @@ from scoop_mpi.program import Program
         ("-mmodule -v", Program("module", "module", ("-v",))),
         ("-m package.module -v -m x", Program("module", "package.module", ("-v", "-m", "x"))),
         ("-m module -c code", Program("module", "module", ("-c", "code"))),
-        ("-vm module", Program("module", "module")),
         ("-c code", Program("code", "code")),
         ("-c code -c other prog.py", Program("code", "code", ("-c", "other", "prog.py"))),
         ("-c code --help", Program("code", "code", ("--help",))),
