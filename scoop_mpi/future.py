@@ -23,10 +23,6 @@ from scoop_mpi.errors import CallableWrapper, CancelledError, describe_callable
 if TYPE_CHECKING:
     from scoop_mpi.hub import Hub
 
-# Tasks that may wait for each other on one stack before the chain moves to a fresh greenlet.
-# A level takes two Python frames of ours; the limit of 1,000 leaves each task a dozen of its own.
-MAX_INLINE_DEPTH = 64
-
 CallbackType = Literal["standard", "universal"]
 
 
@@ -94,9 +90,11 @@ class Future:
             if (
                 timeout is None
                 and hub is not None
-                and (depth := hub.depth) < MAX_INLINE_DEPTH
+                and (depth := hub.depth) < hub.depth_limit
                 and hub.ready.pop(self, self) is None
             ):
+                # Restored, not counted down: so a thread of the program's own that comes by here as
+                # well puts it out for a moment only.
                 hub.depth = depth + 1
                 try:
                     self._value = value = function(*self._arguments)  # type: ignore[misc]

@@ -28,16 +28,18 @@ import heapq
 import itertools
 import logging
 import signal
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from threading import get_ident
 from typing import Protocol
 
 from greenlet import getcurrent, greenlet
 
 from scoop_mpi.errors import CancelledError, TimeoutError
-from scoop_mpi.future import MAX_INLINE_DEPTH, Future, Watcher
+from scoop_mpi.future import Future, Watcher
 from scoop_mpi.policy import MOST_SUSPENDED
 from scoop_mpi.pump import Pump
 from scoop_mpi.runtime import Runtime
@@ -51,6 +53,9 @@ _GRACE = 0.1
 _GRACE_HOLIDAY = 0.5
 # Seconds in which nothing has moved, after which a future that is polled runs where it is polled.
 _POLLING_PATIENCE = 1.0
+# Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
+# them may use 50 frames of its own, at the default recursion limit of 1,000.
+_LEVELS = 16
 _STEP_INTERVAL = 5e-4  # seconds between two steps while windows are worked off
 
 Job = Callable[[], object]
@@ -87,14 +92,16 @@ class HotPath:
         thread: the main thread.
         depth: the number of tasks on the current stack of the main thread, each waiting for the
             one above.
+        depth_limit: the depth at which to look how much of the stack these tasks have used.
     """
 
-    __slots__ = ("depth", "elsewhere", "ready", "thread")
+    __slots__ = ("depth", "depth_limit", "elsewhere", "ready", "thread")
 
     ready: dict[Task, None]
     elsewhere: dict[Task, None]
     thread: int
     depth: int
+    depth_limit: int
 
 
 class Hub(HotPath):
@@ -111,6 +118,7 @@ class Hub(HotPath):
         self.logger = logger
         self.thread = get_ident()
         self.depth = 0
+        self.depth_limit = _LEVELS
         self.ready = runtime.worker.ready
         self.elsewhere = runtime.worker.elsewhere
         self.watch_lock = threading.Lock()  # of the lists of watchers of all futures
@@ -120,7 +128,6 @@ class Hub(HotPath):
         self.running: dict[Job, object] = {}  # jobs that have begun and not ended, for whom
         self._idle = idle
         self._main = getcurrent()
-        self._hub: greenlet | None = None
         self._pool: list[greenlet] = []
         self._notified: deque[GreenletWaiter] = deque()
         self._urgent: deque[Future] = deque()
@@ -132,6 +139,13 @@ class Hub(HotPath):
         self._is_over: Callable[[], bool] | None = None
         self._polling_since: float | None = None
         self._no_grace_before = 0.0
+        self._start_hub()
+
+    def _start_hub(self) -> None:
+        """Start the hub's greenlet, at once: where a greenlet starts, so deep its stack begins."""
+        self._pool.clear()
+        self._hub = greenlet(self._loop, self._main)
+        self._hub.switch()
 
     def open_queues(self) -> None:
         """Let tasks be submitted."""
@@ -211,16 +225,41 @@ class Hub(HotPath):
         if self._is_elsewhere_thread():
             future.run()
             return True
-        if self.depth >= MAX_INLINE_DEPTH:
+        if self._is_stack_deep():
             self._urgent.append(future)
             return False
-        depth = self.depth
-        self.depth = depth + 1
-        future.run()
-        self.depth = depth
+        with self._level():
+            future.run()
         if isinstance(future.failure, KeyboardInterrupt):
             raise future.failure  # Ctrl-C is for the program, not for the task that it met
         return True
+
+    def _is_stack_deep(self) -> bool:
+        """Say whether the chain of tasks on this stack must go on on another one.
+
+        It must once there are a fifth as many frames as Python's recursion limit allows: calls
+        through C code, as in a map, use up more of the limit than they show as frames. Looking
+        takes time, so it is done every few levels only.
+        """
+        if self.depth < self.depth_limit:
+            return False
+        try:
+            sys._getframe(sys.getrecursionlimit() // 5)
+        except ValueError:  # there are not so many frames
+            return False
+        return True
+
+    @contextmanager
+    def _level(self) -> Iterator[None]:
+        """One task more on this stack."""
+        depth, limit = self.depth, self.depth_limit
+        self.depth = depth + 1
+        if depth >= limit:  # it has been looked at
+            self.depth_limit = depth + _LEVELS
+        try:
+            yield
+        finally:
+            self.depth, self.depth_limit = depth, limit
 
     def run_due_callbacks(self) -> None:
         """Run the callbacks of futures that were completed by other ranks, on this stack."""
@@ -267,15 +306,11 @@ class Hub(HotPath):
         self.run_due_callbacks()
         self.check(deadline)
         is_elsewhere = self._is_elsewhere_thread()
-        if is_elsewhere or self.depth < MAX_INLINE_DEPTH:
+        if is_elsewhere or not self._is_stack_deep():
             window = span.claim()
             if window is not None:
-                depth = self.depth
-                if not is_elsewhere:
-                    self.depth = depth + 1
-                self._run_window(window)
-                if not is_elsewhere:
-                    self.depth = depth
+                with nullcontext() if is_elsewhere else self._level():
+                    self._run_window(window)
                 return
         if not waiter.wait(deadline):
             raise TimeoutError("the time limit is over")
@@ -320,21 +355,20 @@ class Hub(HotPath):
             raise RuntimeError(
                 "a future can't be waited for while an object is being pickled or unpickled"
             )
-        depth = self.depth
+        depth, limit = self.depth, self.depth_limit
         waiter.greenlet = getcurrent()
         if self.runtime.is_stopping and waiter.greenlet is not self._main:
             raise CancelledError("the program has ended")
         if deadline is not None:
             self._set_deadline(waiter, deadline)
         self._parked[waiter] = None
-        if self._hub is None or self._hub.dead:
-            self._pool.clear()
-            self._hub = greenlet(self._loop, self._main)
+        if self._hub.dead:  # of an error of ours, which the main greenlet got
+            self._start_hub()
         try:
             self._hub.switch()
         finally:
             self._parked.pop(waiter, None)
-            self.depth = depth
+            self.depth, self.depth_limit = depth, limit
 
     def serve_until(self, is_over: Callable[[], bool]) -> None:
         """Leave the main greenlet to the hub until `is_over`; run whatever comes meanwhile."""
@@ -387,6 +421,7 @@ class Hub(HotPath):
         """The hub's own code. It never ends."""
         runtime = self.runtime
         idle = self._idle
+        self._main.switch()
         self.is_in_charge = True
         while True:
             if self._for_main is not None:
@@ -456,12 +491,11 @@ class Hub(HotPath):
     def _start(self, job: Job, task: Task) -> None:
         worker = self._pool.pop() if self._pool else greenlet(self._run_jobs, self._hub)
         self.running[job] = task
-        self.depth = 0
+        self.depth, self.depth_limit = 0, _LEVELS
         self._switch(worker.switch, job)
 
     def _run_jobs(self, job: Job) -> None:
         """The code of a job greenlet: runs one job after the other."""
-        hub = self._hub
         current = getcurrent()
         while True:
             try:
@@ -470,9 +504,7 @@ class Hub(HotPath):
                 self.raise_in_main(KeyboardInterrupt())
             del self.running[job]
             self._pool.append(current)
-            if hub is None:
-                raise RuntimeError("a job greenlet without a hub")
-            job = hub.switch()
+            job = self._hub.switch()
 
     def _resume(self, waiter: GreenletWaiter) -> None:
         self._switch(waiter.greenlet.switch)

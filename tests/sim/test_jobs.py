@@ -191,6 +191,23 @@ def test_a_chain_deeper_than_the_recursion_limit() -> None:
         assert Simulation(size, seed=1).run(lambda: chain(2500)) == 2500
 
 
+def recursive_chain(n: int, frames: int) -> int:
+    """A chain of tasks, each of which goes some calls deep before it starts the next."""
+    if frames:
+        return recursive_chain(n, frames - 1)
+    return 0 if n == 0 else 1 + futures.submit(recursive_chain, n - 1, 25).result()
+
+
+def recursive_chain_of_maps(n: int) -> int:
+    return 0 if n == 0 else 1 + max(futures.map(recursive_chain_of_maps, [n - 1]))
+
+
+def test_chains_of_tasks_that_use_much_of_the_stack() -> None:
+    for size in (1, 2):
+        assert Simulation(size, seed=1).run(lambda: recursive_chain(300, 25)) == 300
+        assert Simulation(size, seed=1).run(lambda: recursive_chain_of_maps(500)) == 500
+
+
 def test_joining_in_any_order() -> None:
     def program() -> None:
         for order in (1, -1, 3):
