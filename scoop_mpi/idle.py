@@ -10,32 +10,43 @@ from __future__ import annotations
 import os
 import time
 
-_SPINS = 50  # of about a microsecond each
+_SPINS = 50  # of some microseconds each
 _YIELDS = 200
-_FIRST_SLEEP = 20e-6  # seconds
-_LONGEST_SLEEP = 1e-3
-_LONGEST_CROWDED_SLEEP = 5e-3
-_GROWTH = 1.2
+_CROWDED_YIELDS = 20
+_FIRST_SLEEP = 20e-6  # seconds, times the ranks of a core
+# A sleep is no longer than this share of the time that the rank has slept already, so that it adds
+# as little to the time until work begins.
+_SHARE = 0.005
+_CROWDED_SHARE = 0.01
+_LONGEST_SLEEP = 10e-3
+_LONGEST_CROWDED_SLEEP = 25e-3
+_LONGEST_SLEEP_PER_RANK = 1.5e-3  # times the ranks of a core, where there are very many
 
 
 class Backoff:
     """Pauses that grow from nothing while a rank stays idle.
 
     Args:
-        crowded: whether the node has more ranks than cores.
+        ranks_per_core: how many ranks share a core of this node.
     """
 
-    def __init__(self, crowded: bool) -> None:
-        self._spins = 0 if crowded else _SPINS
-        self._yields = self._spins + (20 if crowded else _YIELDS)
-        self._longest = _LONGEST_CROWDED_SLEEP if crowded else _LONGEST_SLEEP
+    def __init__(self, ranks_per_core: float) -> None:
+        is_crowded = ranks_per_core > 1
+        self._spins = 0 if is_crowded else _SPINS
+        self._yields = self._spins + (_CROWDED_YIELDS if is_crowded else _YIELDS)
+        self._share = _CROWDED_SHARE if is_crowded else _SHARE
+        self._first = _FIRST_SLEEP * max(ranks_per_core, 1.0)
+        self._longest = max(
+            _LONGEST_CROWDED_SLEEP if is_crowded else _LONGEST_SLEEP,
+            _LONGEST_SLEEP_PER_RANK * ranks_per_core,
+        )
         self._count = 0
-        self._sleep = _FIRST_SLEEP
+        self._slept = 0.0
 
     def reset(self) -> None:
         """There was something to do."""
         self._count = 0
-        self._sleep = _FIRST_SLEEP
+        self._slept = 0.0
 
     def pause(self, limit: float | None) -> None:
         """There was nothing to do again; wait a moment, at most `limit` seconds."""
@@ -45,5 +56,8 @@ class Backoff:
         if self._count <= self._yields:
             os.sched_yield()
             return
-        time.sleep(self._sleep if limit is None else max(min(self._sleep, limit), 0.0))
-        self._sleep = min(self._sleep * _GROWTH, self._longest)
+        seconds = min(max(self._first, self._share * self._slept), self._longest)
+        if limit is not None:
+            seconds = max(min(seconds, limit), 0.0)
+        time.sleep(seconds)
+        self._slept += seconds

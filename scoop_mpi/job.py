@@ -67,7 +67,7 @@ def run(config: Config) -> int:
         return 2
     transport = MPITransport()
     logger = log.configure(transport.rank, transport.host, config.log_level)
-    idle = Backoff(crowded=transport.is_node_crowded())
+    idle = Backoff(transport.ranks_per_core())
     rank = Rank(config.program, transport, idle, time.perf_counter, logger)
     current.hub = rank.hub
     current.is_debug = config.is_debug
@@ -89,10 +89,11 @@ def run(config: Config) -> int:
 def start_pump(rank: Rank, logger: logging.Logger) -> Pump | None:
     """Start the thread that does the rank's duties while user code runs, if MPI allows one."""
     if not rank.hub.runtime.transport.is_thread_safe:
-        logger.warning(
-            "This MPI was started without support for threads (MPI_THREAD_FUNNELED): while a "
-            "rank computes, its messages wait."
-        )
+        if rank.is_root:
+            logger.warning(
+                "This MPI was started without support for threads (MPI_THREAD_FUNNELED): while a "
+                "rank computes, its messages wait."
+            )
         return None
     rank.hub.pump = pump = Pump(rank.duties, lambda: rank.hub.is_in_charge, rank.fail)
     pump.start()

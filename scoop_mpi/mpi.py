@@ -29,9 +29,10 @@ import mpi4py
 from scoop_mpi.messages import Frames, bytes_of
 
 # One thread at a time calls MPI, so MPI needs no locks of its own, which would cost each call.
-mpi4py.rc.thread_level = "serialized"
+if "MPI4PY_RC_THREAD_LEVEL" not in os.environ:
+    mpi4py.rc.thread_level = "serialized"
 
-from mpi4py import MPI  # noqa: E402
+from mpi4py import MPI
 
 _SMALL, _LARGE, _FRAME = 1, 2, 3
 _SMALL_BYTES = 4096  # all MPIs send so little eagerly, so receiving it can't wait for the sender
@@ -65,13 +66,16 @@ class MPITransport:
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
         self._incoming: list[_Incoming] = []
 
-    def is_node_crowded(self) -> bool:
-        """Return whether more ranks share this rank's host than cores they may use. Collective."""
+    def ranks_per_core(self) -> float:
+        """Return how many ranks of this rank's host share one of the cores they may use.
+
+        Collective.
+        """
         node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         cores = set().union(*node.allgather(os.sched_getaffinity(0)))
         ranks = node.Get_size()
         node.Free()
-        return ranks > len(cores)
+        return ranks / len(cores)
 
     def barrier(self) -> None:
         """Wait until all ranks have come here. Collective, and only before or after a job."""

@@ -47,7 +47,7 @@ def transport() -> MPITransport:
 def job(transport: MPITransport) -> Job:
     """Run a function as the program of a job of all ranks."""
     logger = logging.getLogger("scoop_mpi")
-    crowded = transport.is_node_crowded()
+    ranks_per_core = transport.ranks_per_core()
 
     def run(function: Callable[[], Any]) -> Any:
         outcome: list[tuple[Any, BaseException | None]] = []
@@ -59,7 +59,7 @@ def job(transport: MPITransport) -> Job:
                 outcome.append((None, error))
 
         program = _Calls("code", "", function=call)
-        rank = Rank(program, transport, Backoff(crowded), time.perf_counter, logger)
+        rank = Rank(program, transport, Backoff(ranks_per_core), time.perf_counter, logger)
         current.hub = rank.hub
         pump = start_pump(rank, logger)
         try:

@@ -46,7 +46,7 @@ def pause_until_asleep(backoff: Backoff, pauses: Pauses) -> int:
 
 
 def test_a_rank_spins_before_it_yields_and_yields_before_it_sleeps(pauses: Pauses) -> None:
-    backoff = Backoff(crowded=False)
+    backoff = Backoff(ranks_per_core=1)
     backoff.pause(None)
     assert (pauses.yields, pauses.sleeps) == (0, [])
     count = pause_until_asleep(backoff, pauses)
@@ -54,16 +54,16 @@ def test_a_rank_spins_before_it_yields_and_yields_before_it_sleeps(pauses: Pause
 
 
 def test_sleeps_grow_up_to_a_limit(pauses: Pauses) -> None:
-    backoff = Backoff(crowded=False)
+    backoff = Backoff(ranks_per_core=1)
     pause_until_asleep(backoff, pauses)
-    for _ in range(200):
+    for _ in range(3000):
         backoff.pause(None)
     assert pauses.sleeps == sorted(pauses.sleeps)
     assert 0 < pauses.sleeps[0] < pauses.sleeps[-1] == pauses.sleeps[-2]
 
 
 def test_work_brings_it_back_to_spinning(pauses: Pauses) -> None:
-    backoff = Backoff(crowded=False)
+    backoff = Backoff(ranks_per_core=1)
     before = pause_until_asleep(backoff, pauses)
     first = pauses.sleeps[0]
     for _ in range(50):
@@ -75,7 +75,7 @@ def test_work_brings_it_back_to_spinning(pauses: Pauses) -> None:
 
 
 def test_no_sleep_is_longer_than_its_limit(pauses: Pauses) -> None:
-    backoff = Backoff(crowded=False)
+    backoff = Backoff(ranks_per_core=1)
     pause_until_asleep(backoff, pauses)
     for limit in (0.0, 1e-6, -1.0, 1e-5, 0.0):
         backoff.pause(limit)
@@ -84,13 +84,13 @@ def test_no_sleep_is_longer_than_its_limit(pauses: Pauses) -> None:
 
 def test_where_ranks_share_cores_it_never_spins_and_sleeps_longer(pauses: Pauses) -> None:
     longest = []
-    for crowded in (False, True):
-        backoff = Backoff(crowded)
+    for ranks_per_core in (1, 8):
+        backoff = Backoff(ranks_per_core)
         pause_until_asleep(backoff, pauses)
-        for _ in range(200):
+        for _ in range(3000):
             backoff.pause(None)
         longest.append(max(pauses.sleeps))
         pauses.clear()
     assert longest[0] < longest[1]
-    Backoff(crowded=True).pause(None)
+    Backoff(ranks_per_core=8).pause(None)
     assert pauses.yields == 1
