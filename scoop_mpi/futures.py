@@ -20,9 +20,10 @@ from scoop_mpi.errors import (
     TimeoutError,
 )
 from scoop_mpi.future import Future
-from scoop_mpi.hub import Arrivals, Hub, Waiter
+from scoop_mpi.hub import Hub
 from scoop_mpi.reduction import Tree
 from scoop_mpi.span import Outcomes, Span
+from scoop_mpi.waiting import Arrivals, Waiter
 
 __all__ = [
     "ALL_COMPLETED",

@@ -39,11 +39,12 @@ from typing import Protocol
 from greenlet import getcurrent, greenlet
 
 from scoop_mpi.errors import CancelledError, TimeoutError
-from scoop_mpi.future import Future, Watcher
+from scoop_mpi.future import Future
 from scoop_mpi.policy import MOST_SUSPENDED
 from scoop_mpi.pump import Pump
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.span import Span, Window
+from scoop_mpi.waiting import ThreadWaiter, Waiter
 from scoop_mpi.worker_state import Task
 
 # A call with a time limit can't be interrupted once this rank has begun it. So others get this
@@ -56,7 +57,6 @@ _POLLING_PATIENCE = 1.0
 # Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
 # them may use 50 frames of its own, at the default recursion limit of 1,000.
 _LEVELS = 16
-_STEP_INTERVAL = 5e-4  # seconds between two steps while windows are worked off
 
 Job = Callable[[], object]
 
@@ -67,20 +67,6 @@ class Idle(Protocol):
     def reset(self) -> None: ...
 
     def pause(self, limit: float | None) -> None: ...
-
-
-class Waiter(Protocol):
-    """Somebody who waits to be notified. Notifications may be spurious: look again."""
-
-    def notify(self) -> None: ...
-
-    def wait(self, deadline: float | None) -> bool:
-        """Wait for a notification since the last; return False if `deadline` came first.
-
-        Raises:
-            CancelledError: the program has ended, and with it this task.
-        """
-        ...
 
 
 class HotPath:
@@ -329,8 +315,7 @@ class Hub(HotPath):
             span.retire(window)
         ended = runtime.clock()
         span.resize_window(ended - started)
-        if ended - runtime.last_step > _STEP_INTERVAL:
-            runtime.step()
+        runtime.step_if_due(ended)
 
     def _ask_ahead(self) -> None:
         """Ask for more work before the last calls here begin, so that it is there when they end."""
@@ -569,95 +554,3 @@ class GreenletWaiter:
         if self.is_cancelled:
             raise CancelledError("the program has ended")
         return not self.is_expired
-
-
-class ThreadWaiter:
-    """Waits by blocking the calling thread, one of the program's own."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._event = threading.Event()
-
-    def notify(self) -> None:
-        """See `Waiter`."""
-        self._event.set()
-
-    def wait(self, deadline: float | None) -> bool:
-        """See `Waiter`."""
-        runtime = self._hub.runtime
-        self._hub.waiting_threads[self] = None
-        try:
-            if runtime.is_stopping:
-                raise CancelledError("the program has ended")
-            seconds = None if deadline is None else deadline - runtime.clock()
-            was_notified = self._event.wait(seconds)
-            self._event.clear()
-            if runtime.is_stopping:
-                raise CancelledError("the program has ended")
-            return was_notified
-        finally:
-            del self._hub.waiting_threads[self]
-
-
-class Arrivals:
-    """Tells which of many futures are done, in the order in which that happened.
-
-    Args:
-        hub: the rank's hub.
-        futures: which ones; a future that occurs twice arrives twice.
-    """
-
-    def __init__(self, hub: Hub, futures: Iterable[Future]) -> None:
-        self.arrived: deque[Future] = deque()
-        self._hub = hub
-        self._waiter = hub.waiter()
-        self._watchers = [(future, _Arrival(future, self)) for future in futures]
-        self._not_tried = iter(self._watchers)
-        for future, watcher in self._watchers:
-            future.watch(watcher, hub)
-
-    def close(self) -> None:
-        """Watch no longer."""
-        for future, watcher in self._watchers:
-            future.unwatch(watcher)
-
-    def advance(self, deadline: float | None) -> bool:
-        """Run one of the futures that wait here, or else wait until one is done.
-
-        Returns:
-            False if `deadline` was over.
-        """
-        runtime = self._hub.runtime
-        self._hub.run_due_callbacks()
-        if deadline is not None and runtime.clock() > deadline:
-            return False
-        for future, _ in self._not_tried:
-            if not future.is_done and self._hub.run_here(future):
-                now = runtime.clock()
-                if now - runtime.last_step > _STEP_INTERVAL:
-                    runtime.step()
-                return deadline is None or now <= deadline
-            if self.arrived:
-                return True
-        return self._waiter.wait(deadline) or bool(self.arrived)
-
-    def add(self, future: Future) -> None:
-        """A future is done."""
-        self.arrived.append(future)
-        self._waiter.notify()
-
-
-class _Arrival:
-    """Watches one future for `Arrivals`."""
-
-    __slots__ = ("_arrivals", "_future")
-
-    def __init__(self, future: Future, arrivals: Arrivals) -> None:
-        self._future = future
-        self._arrivals = arrivals
-
-    def notify(self) -> None:
-        self._arrivals.add(self._future)
-
-
-__all__ = ["Arrivals", "Hub", "Idle", "Waiter", "Watcher"]

@@ -45,6 +45,7 @@ from scoop_mpi.transport import Transport
 from scoop_mpi.worker_state import Worker
 
 ROOT_RANK = 0
+STEP_INTERVAL = 5e-4  # seconds between two steps of a rank that works
 LONGEST_DELAY = 2e-3  # seconds that a value stays with its window while other calls of it run
 _MESSAGES_PER_STEP = 64  # then whoever called gets on with its work
 
@@ -113,6 +114,15 @@ class Runtime:
         finally:
             self._stepping_thread = 0
             self._lock.release()
+
+    def step_if_due(self, now: float) -> None:
+        """Do the rank's duties, unless they have just been done. For whoever works without pause.
+
+        Args:
+            now: the time, by the runtime's clock.
+        """
+        if now - self.last_step > STEP_INTERVAL:
+            self.step()
 
     def _step(self, keep: int, is_low: bool) -> bool:
         self._keep = keep

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -20,22 +19,9 @@ from scoop_mpi import current
 from scoop_mpi.idle import Backoff
 from scoop_mpi.job import Rank, start_pump
 from scoop_mpi.mpi import MPITransport
-from scoop_mpi.program import Program
+from tests.programs import calls
 
 Job = Callable[[Callable[[], Any]], Any]
-
-
-@dataclass(frozen=True)
-class _Calls(Program):
-    """A program that is a function, for the root to call."""
-
-    function: Callable[[], Any] = lambda: None
-
-    def run(self) -> None:
-        self.function()
-
-    def import_(self) -> None:
-        pass
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +44,7 @@ def job(transport: MPITransport) -> Job:
             except BaseException as error:
                 outcome.append((None, error))
 
-        program = _Calls("code", "", function=call)
+        program = calls(call)
         rank = Rank(program, transport, Backoff(ranks_per_core), time.perf_counter, logger)
         current.hub = rank.hub
         pump = start_pump(rank, logger)

@@ -13,7 +13,6 @@ import logging
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -23,6 +22,7 @@ from scoop_mpi.job import Rank
 from scoop_mpi.messages import Frames
 from scoop_mpi.program import Program
 from scoop_mpi.transport import Endpoint, Fabric
+from tests.programs import calls
 
 _SWITCH_PROBABILITY = 0.3  # at each look for messages
 _PATIENCE = 3  # times that every idle rank may look again before the job counts as dead
@@ -38,19 +38,6 @@ def compute(seconds: float) -> None:
 
 class Deadlock(AssertionError):
     """Nothing can move any more."""
-
-
-@dataclass(frozen=True)
-class _Calls(Program):
-    """A program that is a function, for the root to call."""
-
-    function: Callable[[], Any] = lambda: None
-
-    def run(self) -> None:
-        self.function()
-
-    def import_(self) -> None:
-        pass
 
 
 class Simulation:
@@ -87,8 +74,7 @@ class Simulation:
                 failure.append(error)
 
         self._ranks = [
-            _SimulatedRank(self, endpoint, _Calls("code", "", function=call))
-            for endpoint in self.fabric.endpoints
+            _SimulatedRank(self, endpoint, calls(call)) for endpoint in self.fabric.endpoints
         ]
         before = current.hub
         _active.append(self)

@@ -1,0 +1,119 @@
+"""Waiting: who is notified of what, and how the program's own threads wait.
+
+How greenlets wait, by parking, is the hub's own affair (`hub.GreenletWaiter`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from scoop_mpi.errors import CancelledError
+from scoop_mpi.future import Future
+
+if TYPE_CHECKING:
+    from scoop_mpi.hub import Hub
+
+
+class Waiter(Protocol):
+    """Somebody who waits to be notified. Notifications may be spurious: look again."""
+
+    def notify(self) -> None: ...
+
+    def wait(self, deadline: float | None) -> bool:
+        """Wait for a notification since the last; return False if `deadline` came first.
+
+        Raises:
+            CancelledError: the program has ended, and with it this task.
+        """
+        ...
+
+
+class ThreadWaiter:
+    """Waits by blocking the calling thread, one of the program's own."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._event = threading.Event()
+
+    def notify(self) -> None:
+        """See `Waiter`."""
+        self._event.set()
+
+    def wait(self, deadline: float | None) -> bool:
+        """See `Waiter`."""
+        runtime = self._hub.runtime
+        self._hub.waiting_threads[self] = None
+        try:
+            if runtime.is_stopping:
+                raise CancelledError("the program has ended")
+            seconds = None if deadline is None else deadline - runtime.clock()
+            was_notified = self._event.wait(seconds)
+            self._event.clear()
+            if runtime.is_stopping:
+                raise CancelledError("the program has ended")
+            return was_notified
+        finally:
+            del self._hub.waiting_threads[self]
+
+
+class Arrivals:
+    """Tells which of many futures are done, in the order in which that happened.
+
+    Args:
+        hub: the rank's hub.
+        futures: which ones; a future that occurs twice arrives twice.
+    """
+
+    def __init__(self, hub: Hub, futures: Iterable[Future]) -> None:
+        self.arrived: deque[Future] = deque()
+        self._hub = hub
+        self._waiter = hub.waiter()
+        self._watchers = [(future, _Arrival(future, self)) for future in futures]
+        self._not_tried = iter(self._watchers)
+        for future, watcher in self._watchers:
+            future.watch(watcher, hub)
+
+    def close(self) -> None:
+        """Watch no longer."""
+        for future, watcher in self._watchers:
+            future.unwatch(watcher)
+
+    def advance(self, deadline: float | None) -> bool:
+        """Run one of the futures that wait here, or else wait until one is done.
+
+        Returns:
+            False if `deadline` was over.
+        """
+        runtime = self._hub.runtime
+        self._hub.run_due_callbacks()
+        if deadline is not None and runtime.clock() > deadline:
+            return False
+        for future, _ in self._not_tried:
+            if not future.is_done and self._hub.run_here(future):
+                now = runtime.clock()
+                runtime.step_if_due(now)
+                return deadline is None or now <= deadline
+            if self.arrived:
+                return True
+        return self._waiter.wait(deadline) or bool(self.arrived)
+
+    def add(self, future: Future) -> None:
+        """A future is done."""
+        self.arrived.append(future)
+        self._waiter.notify()
+
+
+class _Arrival:
+    """Watches one future for `Arrivals`."""
+
+    __slots__ = ("_arrivals", "_future")
+
+    def __init__(self, future: Future, arrivals: Arrivals) -> None:
+        self._future = future
+        self._arrivals = arrivals
+
+    def notify(self) -> None:
+        self._arrivals.add(self._future)
