@@ -207,10 +207,9 @@ class Worker:
         """Take the oldest work for some thieves; return what each of them gets."""
         singles: list[Task] = []
         for task in [*self.elsewhere, *self.ready]:
-            spare = 1 if isinstance(task, Future) else task.spare
-            if spare == 1:
+            if isinstance(task, Future) or task.spare == 1:
                 singles.append(task)
-            elif spare > 1:
+            elif (spare := task.spare) > 1:
                 if singles:
                     keep = 0  # there is this one left
                     break
@@ -219,9 +218,8 @@ class Worker:
         hands = policy.deal(singles, thieves, keep)
         return [self._wrap_tasks(hand) for hand in hands]
 
-    def _wrap_calls(self, span: Span | Future, count: int) -> list[Parcel]:
+    def _wrap_calls(self, span: Span, count: int) -> list[Parcel]:
         """Take calls off a span; return the parcel, or none if there is nothing to send."""
-        assert isinstance(span, Span)
         gift = span.give(count) if count else None
         if gift is None:
             return []
