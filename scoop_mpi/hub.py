@@ -122,6 +122,7 @@ class Hub(HotPath):
         self._deadlines: list[tuple[float, int, GreenletWaiter]] = []
         self._sequence = itertools.count()
         self._for_main: BaseException | None = None
+        self._program_has_ended = False
         self._is_over: Callable[[], bool] | None = None
         self._polling_since: float | None = None
         self._no_grace_before = 0.0
@@ -381,12 +382,13 @@ class Hub(HotPath):
         # In the main greenlet, or first in the task that runs, which ends with it.
         signal.default_int_handler(signal.SIGINT, None)
 
-    def raise_in_main(self, error: BaseException | None) -> None:
-        """Have `error` raised in the user's program when it waits, or at once if it does.
-
-        None takes back an error that has not been raised yet.
-        """
+    def raise_in_main(self, error: BaseException) -> None:
+        """Have `error` raised in the user's program when it waits, or at once if it does."""
         self._for_main = error
+
+    def end_program(self) -> None:
+        """The program has ended: what is to be raised in it comes too late."""
+        self._program_has_ended = True
 
     def cancel_parked(self) -> None:
         """The program has ended: nobody who waits will get what they wait for."""
@@ -409,7 +411,7 @@ class Hub(HotPath):
         self._main.switch()
         self.is_in_charge = True
         while True:
-            if self._for_main is not None:
+            if self._for_main is not None and not self._program_has_ended:
                 error, self._for_main = self._for_main, None
                 self._switch(self._main.throw, error)
             if self._is_over is not None and self._is_over():

@@ -103,7 +103,7 @@ def start_pump(rank: Rank, logger: logging.Logger) -> Pump | None:
 def _handle_interrupts(rank: Rank) -> None:
     """Leave Ctrl-C to the root, which raises it in the program, and ends the job."""
     if rank.is_root:
-        signal.signal(signal.SIGINT, lambda *_: rank.hub.interrupt())
+        signal.signal(signal.SIGINT, lambda *_: rank.interrupt())
     else:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -157,8 +157,9 @@ class Rank:
         hub.open_queues()
         status = self._run_program()
         self._has_ended = True
-        hub.raise_in_main(None)
+        hub.end_program()
         self._end_soon(status)
+        self._status = status or self._status  # its own, whatever a worker has met meanwhile
         _flush_output()
         runtime.stop()
         for rank in range(1, runtime.size):
@@ -173,9 +174,17 @@ class Rank:
 
     def _end_soon(self, status: int) -> None:
         """If the job has failed, tasks that run get little time to end."""
-        if status and not self._status:
+        if status and self._deadline is None:
             self._status = status
             self._deadline = self._runtime.clock() + _SECONDS_TO_FAIL
+
+    def interrupt(self) -> None:
+        """Ctrl-C: it is the program's, or if that has ended, nobody waits any longer."""
+        if not self._has_ended:
+            self.hub.interrupt()
+        else:
+            self._status = self._status or _INTERRUPTED
+            self._deadline = self._runtime.clock()
 
     def _all_have_stopped(self) -> bool:
         self._report_running()
@@ -211,8 +220,7 @@ class Rank:
         sys.stderr.write(report)
         sys.stderr.flush()
         self._end_soon(1)
-        if not self._has_ended:
-            self.hub.raise_in_main(SystemExit(1))
+        self.hub.raise_in_main(SystemExit(1))
 
     # ------------------------------------------------------------ a worker
 

@@ -405,6 +405,31 @@ def test_a_signal_to_the_root(
         assert count(run, "KeyboardInterrupt") == 1
 
 
+@on_ranks(2)
+def test_ctrl_c_while_the_end_waits_for_tasks(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        import time
+        from scoop_mpi import futures
+
+        def work():
+            print("working", flush=True)
+            time.sleep(300)
+
+        if __name__ == "__main__":
+            future = futures.submit(work)
+            while not future.running():
+                future.done()
+            time.sleep(1)
+            print("ending", flush=True)
+    """)
+    with start(program, ranks=ranks, timeout=LIMIT) as job:
+        job.wait_for("working")
+        job.wait_for("ending")
+        job.wait_for("waits for what still runs")
+        job.rank_process(0).send_signal(signal.SIGINT)
+        job.finish().check(None)
+
+
 # ------------------------------------------------------------ launchers
 
 
