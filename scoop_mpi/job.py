@@ -294,9 +294,14 @@ def _name_of(task: object) -> str:
 
 
 def _no_other_threads() -> bool:
-    """Whether the program's own threads have ended, for which Python would wait as well."""
+    """Whether the program's own threads have ended, for which Python would wait as well.
+
+    Those of a ThreadPoolExecutor don't count: they idle until Python tells them, later, to end.
+    """
+    executors = sys.modules.get("concurrent.futures.thread")
+    pooled = getattr(executors, "_threads_queues", {})
     return not any(
-        thread is not threading.main_thread() and not thread.daemon
+        thread is not threading.main_thread() and not thread.daemon and thread not in pooled
         for thread in threading.enumerate()
     )
 

@@ -226,6 +226,32 @@ def test_a_task_that_outlives_the_program_is_named(ranks: int, write_program: Wr
     assert "rank 1" in run.stderr
 
 
+@on_ranks(1, 2)
+def test_threads_that_outlive_the_program(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        import threading
+        import time
+        from concurrent.futures import ThreadPoolExecutor
+        from scoop_mpi import futures
+
+        def work(x):
+            time.sleep(0.01)
+            return x
+
+        def use_futures():
+            time.sleep(0.3)
+            print(sum(futures.map(work, range(20))))
+
+        if __name__ == "__main__":
+            executor = ThreadPoolExecutor()  # whose threads idle until Python itself ends
+            assert executor.submit(lambda: sum(futures.map(work, range(5)))).result() == 10
+            threading.Thread(target=use_futures).start()
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check()
+    assert run.stdout == "190\n"
+    assert run.stderr == ""
+
+
 # ------------------------------------------------------------ importing the program
 
 
