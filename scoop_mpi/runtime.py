@@ -128,6 +128,7 @@ class Runtime:
         self._keep = keep
         moved = False
         transport = self.transport
+        before = len(self.worker.ready)
         for _ in range(_MESSAGES_PER_STEP):
             received = transport.receive()
             if received is None:
@@ -145,7 +146,7 @@ class Runtime:
             self._harvest(now)
         if worker.outbox:
             self._send_all(worker.flush())
-        if is_low:
+        if is_low and len(worker.ready) <= before:  # else work has just come in: run that first
             self._send_all(worker.ran_low())
         if not worker.has_offered and (worker.ready or worker.elsewhere):
             self._send_all(worker.offer(keep))
