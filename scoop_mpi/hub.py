@@ -329,8 +329,9 @@ class Hub(HotPath):
         span.open(self.runtime.worker.codec)
         while (window := span.claim()) is not None:
             self._run_window(window)
-            if self.runtime.is_stopping:
-                break
+            self._expire_deadlines()
+            if self._notified or self._urgent or self.runtime.is_stopping:
+                return  # to the hub, which comes back to the span when these have had their turn
         self.runtime.worker.forget(span)
 
     # ------------------------------------------------------------ greenlets
