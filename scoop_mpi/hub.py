@@ -331,8 +331,9 @@ class Hub(HotPath):
             self._run_window(window)
             self._expire_deadlines()
             if self._notified or self._urgent or self.runtime.is_stopping:
-                return  # to the hub, which comes back to the span when these have had their turn
-        self.runtime.worker.forget(span)
+                break  # to the hub, which comes back to the span when these have had their turn
+        if not span.unclaimed:
+            self.runtime.worker.forget(span)
 
     # ------------------------------------------------------------ greenlets
 
