@@ -77,7 +77,7 @@ class Program:
             spec = importlib.util.find_spec(self.target)
             if spec is not None and spec.submodule_search_locations is not None:
                 spec = importlib.util.find_spec(f"{self.target}.__main__")
-        except ImportError as error:
+        except (ImportError, ValueError) as error:
             raise ProgramError(f"can't import the module {self.target}: {error}") from error
         if spec is None or spec.origin is None or not os.path.isfile(spec.origin):
             raise ProgramError(f"there is no module {self.target} that could be run with -m")
@@ -120,37 +120,48 @@ def _read(path: str, name: str) -> bytes:
         raise ProgramError(f"can't open the program {name!r}: {error.strerror}") from error
 
 
-def names_on_every_rank(body: list[ast.stmt]) -> Iterator[str]:
-    """Yield the names that a module binds outside its main guard.
+def names_on_every_rank(body: list[ast.stmt]) -> set[str]:
+    """Return the names that a module binds outside its main guard, and only there.
 
     Args:
-        body: the module's statements, or those of one of its blocks.
+        body: the module's statements.
     """
+    names: set[str] = set()
+    on_root: set[str] = set()
+    _collect_names(body, names, on_root)
+    return names - on_root
+
+
+def _collect_names(body: list[ast.stmt], names: set[str], on_root: set[str]) -> None:
     for statement in body:
         match statement:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                yield name
+                names.add(name)
             case ast.ClassDef(name=name):
-                yield name
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                yield from (alias.asname or alias.name.partition(".")[0] for alias in names)
+                names.add(name)
+            case ast.Import(names=found) | ast.ImportFrom(names=found):
+                names.update(alias.asname or alias.name.partition(".")[0] for alias in found)
             case ast.If(test=test) if _is_main_guard(test):
-                yield from names_on_every_rank(statement.orelse)
+                branches = (statement.body, statement.orelse)
+                guarded, other = reversed(branches) if _is_inverted(test) else branches
+                _collect_names(guarded, on_root, on_root)
+                _collect_names(other, names, on_root)
             case _:
-                yield from _assigned_names(statement)
+                names.update(_assigned_names(statement))
                 for field in ("body", "orelse", "finalbody"):
-                    yield from names_on_every_rank(getattr(statement, field, []))
-                for handler in getattr(statement, "handlers", []):
-                    yield from names_on_every_rank(handler.body)
-                for case in getattr(statement, "cases", []):
-                    yield from names_on_every_rank(case.body)
+                    _collect_names(getattr(statement, field, []), names, on_root)
+                for part in (*getattr(statement, "handlers", []), *getattr(statement, "cases", [])):
+                    _collect_names(part.body, names, on_root)
 
 
 def _is_main_guard(test: ast.expr) -> bool:
     names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
     values = {node.value for node in ast.walk(test) if isinstance(node, ast.Constant)}
-    is_equality = any(isinstance(node, ast.Eq) for node in ast.walk(test))
-    return "__name__" in names and ROOT_NAME in values and is_equality
+    return "__name__" in names and ROOT_NAME in values
+
+
+def _is_inverted(test: ast.expr) -> bool:
+    return any(isinstance(node, ast.NotEq | ast.NotIn | ast.Not) for node in ast.walk(test))
 
 
 def _assigned_names(statement: ast.stmt) -> Iterator[str]:

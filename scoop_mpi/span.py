@@ -307,16 +307,17 @@ class Span:
             return  # partial values are the user's code to make, in the task that made the calls
         with self.lock:
             first, last = window.reported, len(window.values)
-            window.reported = last
             if first == last:
                 return
             values = window.values[first:last]
+            # A copy first, which is made at once: the loop itself may run a user's __del__.
             failures = {
                 offset - first: error
-                for offset, error in list(window.failures.items())
+                for offset, error in window.failures.copy().items()
                 if first <= offset < last
             }
             outcomes = Outcomes(window.start + first, last - first, values, failures)
+            window.reported = last
         self.outlet(self, outcomes)
 
     def _items(self, first: int, last: int) -> Sequence[Any]:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
+import pickle
 import sys
-from collections.abc import Iterator
+import textwrap
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,81 +22,361 @@ from scoop_mpi.program import (
     names_on_every_rank,
 )
 
+WriteProgram = Callable[..., Path]
+
 
 @pytest.fixture(autouse=True)
 def _restore_sys() -> Iterator[None]:
-    argv, path = list(sys.argv), list(sys.path)
-    modules = {name: sys.modules.get(name) for name in (ROOT_NAME, WORKER_NAME)}
+    argv, path, modules = list(sys.argv), list(sys.path), dict(sys.modules)
     yield
     sys.argv[:], sys.path[:] = argv, path
-    for name, module in modules.items():
-        if module is None:
-            sys.modules.pop(name, None)
-        else:
-            sys.modules[name] = module
+    for name in set(sys.modules) - set(modules):
+        del sys.modules[name]
+    sys.modules.update(modules)
+
+
+def names_in(source: str) -> set[str]:
+    return set(names_on_every_rank(ast.parse(textwrap.dedent(source)).body))
+
+
+# ------------------------------------------------------------ names
 
 
 @pytest.mark.parametrize(
     ("source", "names"),
     [
         ("def f(): pass\nasync def g(): pass\nclass C: pass", {"f", "g", "C"}),
+        ("@decorated\ndef f(): pass", {"f"}),
         ("import os.path, sys as s\nfrom math import pi, tau as t", {"os", "s", "pi", "t"}),
-        (
-            "a = b, (c, *d) = 1, 2\ne: int = 3\nfor x in y: z = 1",
-            {"a", "b", "c", "d", "e", "x", "z"},
-        ),
-        ("with open(f) as g: h = 1", {"g", "h"}),
-        ("try:\n a = 1\nexcept E:\n b = 1\nelse:\n c = 1\nfinally:\n d = 1", {"a", "b", "c", "d"}),
-        ("if x:\n a = 1\nelif y:\n b = 1\nelse:\n c = 1", {"a", "b", "c"}),
-        ("match x:\n case 1:\n  a = 1\n case _:\n  b = 1", {"a", "b"}),
-        ("if __name__ == '__main__':\n a = 1\n def f(): pass\nb = 1", {"b"}),
-        ("if '__main__' == __name__:\n a = 1\nelse:\n b = 1", {"b"}),
-        ("if __name__ == '__main__' and x:\n a = 1", set()),
-        ("if __name__ != '__main__':\n a = 1", {"a"}),
-        ("def f():\n inner = 1", {"f"}),
+        ("a = b, (c, *d) = 1, 2\ne: int = 3\ng += 1", {"a", "b", "c", "d", "e", "g"}),
+        ("def f():\n inner = 1\n def g(): pass", {"f"}),
+        ("class C:\n x = 1\n def m(self): pass", {"C"}),
+        ("f()\nx\n'text'", set()),
+        ("", set()),
     ],
 )
-def test_names_on_every_rank(source: str, names: set[str]) -> None:
-    assert set(names_on_every_rank(ast.parse(source).body)) == names
-
-
-def test_a_script_finds_what_python_gives_it(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text("x = 1\n")
-    module, _ = Program("script", str(script), ("one", "two words")).load(ROOT_NAME)
-    assert sys.argv == [str(script), "one", "two words"]
-    assert sys.path[0] == str(tmp_path)
-    assert module.__file__ == str(script)
-    assert module.__name__ == "__main__"
-    assert sys.modules["__main__"] is sys.modules[WORKER_NAME] is module
-
-
-def test_a_worker_has_it_under_both_names(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text("name = __name__\nif __name__ == '__main__':\n    raise SystemExit\n")
-    Program("script", str(script)).import_()
-    assert sys.modules["__main__"].__dict__["name"] == WORKER_NAME
-    assert sys.modules["__main__"] is sys.modules[WORKER_NAME]
-
-
-def test_code_and_modules() -> None:
-    Program("code", "import sys; found = list(sys.argv)", ("a",)).run()
-    assert sys.modules["__main__"].__dict__["found"] == ["-c", "a"]
-    module, _ = Program("module", "json.tool").load(ROOT_NAME)
-    assert module.__spec__ is not None
-    assert module.__spec__.name == "json.tool"
-    assert sys.argv == [module.__file__]
+def test_what_is_bound_at_the_top(source: str, names: set[str]) -> None:
+    assert names_in(source) == names
 
 
 @pytest.mark.parametrize(
-    ("program", "text"),
+    ("source", "names"),
     [
-        (Program("script", "no/such/file.py"), "no/such/file.py"),
-        (Program("module", "no_such_module"), "no_such_module"),
-        (Program("module", "no_such.module"), "no_such"),
-        (Program("code", "def f(:"), "no valid Python"),
+        ("for x in y:\n a = 1\nelse:\n b = 1", {"x", "a", "b"}),
+        ("for x, (y, z) in w: pass", {"x", "y", "z"}),
+        ("while x:\n def f(): pass\nelse:\n b = 1", {"f", "b"}),
+        ("with open(f) as g, h as (i, j): k = 1", {"g", "i", "j", "k"}),
+        ("with x:\n class C: pass", {"C"}),
+        ("try:\n a = 1\nexcept E:\n b = 1\nelse:\n c = 1\nfinally:\n d = 1", {"a", "b", "c", "d"}),
+        ("try:\n import x\nexcept ImportError:\n def x(): pass", {"x"}),
+        ("if x:\n a = 1\nelif y:\n b = 1\nelse:\n c = 1", {"a", "b", "c"}),
+        ("match x:\n case 1:\n  def a(): pass\n case _:\n  b = 1", {"a", "b"}),
+        ("if x:\n with y:\n  for z in w:\n   def f(): pass", {"z", "f"}),
     ],
 )
+def test_what_is_bound_in_a_block(source: str, names: set[str]) -> None:
+    assert names_in(source) == names
+
+
+GUARDS = [
+    "if __name__ == '__main__':",
+    'if ("__main__" == __name__):',
+    "if __name__ == '__main__' and x:",
+    "if x and __name__ == '__main__':",
+    "if __name__ in {'__main__', '__mp_main__'}:",
+]
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_what_is_bound_under_the_main_guard_is_the_roots_alone(guard: str) -> None:
+    body = "\n def f(): pass\n import m\n for x in y:\n  class C: pass\n"
+    assert names_in(f"def before(): pass\n{guard}{body}\nafter = 1") == {"before", "after"}
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_the_other_branch_of_the_guard_is_everybodys(guard: str) -> None:
+    assert names_in(f"{guard}\n a = 1\nelse:\n b = 1") == {"b"}
+    assert names_in(f"{guard}\n a = 1\nelif x:\n b = 1\nelse:\n c = 1") == {"b", "c"}
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+@pytest.mark.parametrize("block", ["if x:", "with x:", "for x in y:", "while x:", "class C:"])
+def test_a_guard_within_a_block_is_one(block: str, guard: str) -> None:
+    assert "f" not in names_in(f"{block}\n {guard}\n  def f(): pass")
+
+
+def test_a_guard_within_a_try_is_one() -> None:
+    source = """
+        try:
+            if __name__ == "__main__":
+                def a(): pass
+        except E:
+            if __name__ == "__main__":
+                def b(): pass
+        else:
+            if __name__ == "__main__":
+                def c(): pass
+        finally:
+            if __name__ == "__main__":
+                def d(): pass
+    """
+    assert names_in(source) == set()
+
+
+@pytest.mark.parametrize("guard", ["if __name__ != '__main__':", "if not __name__ == '__main__':"])
+def test_the_other_branch_of_an_inverted_guard_is_the_roots_alone(guard: str) -> None:
+    assert "b" not in names_in(f"{guard}\n a = 1\nelse:\n b = 1")
+
+
+@pytest.mark.parametrize(
+    "test", ["if x == '__main__':", "if __name__ == 'other':", "if __name__:", "if x:"]
+)
+def test_other_conditions_are_no_guards(test: str) -> None:
+    assert names_in(f"{test}\n a = 1") == {"a"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(): pass\nif __name__ == '__main__':\n def f(): pass",
+        "if __name__ == '__main__':\n def f(): pass\nelse:\n def f(): pass",
+        "f = None\nif __name__ == '__main__':\n for x in y:\n  f = x",
+    ],
+)
+def test_a_name_that_the_root_binds_anew_is_the_roots_alone(source: str) -> None:
+    assert "f" not in names_in(source)
+
+
+# ------------------------------------------------------------ scripts
+
+
+SCRIPT = """
+    import sys
+
+    name, argv, path, file = __name__, list(sys.argv), list(sys.path), __file__
+
+    def double(x):
+        return 2 * x
+
+    if __name__ == "__main__":
+        ran = True
+"""
+
+
+def test_a_script_finds_what_python_gives_it(write_program: WriteProgram) -> None:
+    script = write_program(SCRIPT)
+    module, _ = Program("script", str(script), ("one", "two words")).load(ROOT_NAME)
+    assert sys.argv == [str(script), "one", "two words"]
+    assert sys.path[0] == str(script.parent)
+    assert module.__file__ == str(script)
+    assert module.__name__ == "__main__"
+    assert module.__spec__ is None
+    assert module.__package__ is None
+
+
+def test_only_the_first_entry_of_the_path_changes(write_program: WriteProgram) -> None:
+    rest = sys.path[1:]
+    Program("script", str(write_program(SCRIPT))).load(ROOT_NAME)
+    assert sys.path[1:] == rest
+
+
+def test_a_scripts_name_stays_as_it_was_given(
+    write_program: WriteProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = write_program(SCRIPT)
+    monkeypatch.chdir(script.parent)
+    module, _ = Program("script", script.name).load(ROOT_NAME)
+    assert sys.argv == [script.name]
+    assert module.__file__ == str(script)
+
+
+def test_a_link_to_a_script_finds_the_scripts_neighbours(
+    write_program: WriteProgram, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = elsewhere / "link.py"
+    link.symlink_to(write_program(SCRIPT))
+    Program("script", str(link)).load(ROOT_NAME)
+    assert sys.path[0] == str(tmp_path)
+    assert sys.argv == [str(link)]
+
+
+def test_a_folder_with_a_main_file_is_a_program(
+    write_program: WriteProgram, tmp_path: Path
+) -> None:
+    script = write_program(SCRIPT, "__main__.py")
+    module, _ = Program("script", str(tmp_path)).load(ROOT_NAME)
+    assert module.__file__ == str(script)
+    assert sys.argv == [str(tmp_path)]
+    assert sys.path[0] == str(tmp_path)
+
+
+def test_the_root_runs_what_is_guarded(write_program: WriteProgram) -> None:
+    Program("script", str(write_program(SCRIPT))).run()
+    program = sys.modules["__main__"]
+    assert program.__dict__["name"] == "__main__"
+    assert program.__dict__["ran"]
+
+
+def test_a_worker_does_not_run_what_is_guarded(write_program: WriteProgram) -> None:
+    Program("script", str(write_program(SCRIPT))).import_()
+    program = sys.modules[WORKER_NAME]
+    assert program.__dict__["name"] == WORKER_NAME
+    assert "ran" not in program.__dict__
+
+
+@pytest.mark.parametrize("name", [ROOT_NAME, WORKER_NAME])
+def test_a_program_is_listed_under_both_names(write_program: WriteProgram, name: str) -> None:
+    module, _ = Program("script", str(write_program(SCRIPT))).load(name)
+    assert sys.modules[ROOT_NAME] is module
+    assert sys.modules[WORKER_NAME] is module
+
+
+def test_a_function_of_the_root_is_found_by_a_worker_and_back(write_program: WriteProgram) -> None:
+    program = Program("script", str(write_program(SCRIPT)))
+    program.run()
+    sent = pickle.dumps(sys.modules["__main__"].__dict__["double"])
+    program.import_()
+    received = pickle.loads(sent)
+    assert received is sys.modules[WORKER_NAME].__dict__["double"]
+    sent = pickle.dumps(received)
+    program.run()
+    assert pickle.loads(sent) is sys.modules["__main__"].__dict__["double"]
+
+
+def test_only_the_root_needs_to_know_which_names_are_everybodys(
+    write_program: WriteProgram,
+) -> None:
+    program = Program("script", str(write_program(SCRIPT)))
+    root, _ = program.load(ROOT_NAME)
+    assert "double" in root.__dict__["__scoop_mpi_names__"]
+    assert "ran" not in root.__dict__["__scoop_mpi_names__"]
+    worker, _ = program.load(WORKER_NAME)
+    assert "__scoop_mpi_names__" not in worker.__dict__
+
+
+def test_the_packages_own_future_statements_are_not_the_programs(
+    write_program: WriteProgram,
+) -> None:
+    script = write_program("def f(x: not_defined): pass\n")
+    with pytest.raises(NameError, match="not_defined"):
+        Program("script", str(script)).import_()
+
+
+def test_a_program_may_have_future_statements(write_program: WriteProgram) -> None:
+    source = '"""Text."""\nfrom __future__ import annotations\ndef f(x: not_defined): pass\n'
+    Program("script", str(write_program(source))).run()
+    assert sys.modules["__main__"].__doc__ == "Text."
+
+
+def test_a_program_may_have_an_encoding_of_its_own(tmp_path: Path) -> None:
+    script = tmp_path / "latin.py"
+    script.write_bytes("# -*- coding: latin-1 -*-\ntext = 'Gr\u00fc\u00dfe'\n".encode("latin-1"))
+    Program("script", str(script)).run()
+    assert sys.modules["__main__"].__dict__["text"] == "Gr\u00fc\u00dfe"
+
+
+def test_a_traceback_shows_the_programs_lines(write_program: WriteProgram) -> None:
+    script = write_program("def f():\n    raise ValueError('why')  # this line\nf()\n")
+    with pytest.raises(ValueError, match="why") as caught:
+        Program("script", str(script)).run()
+    text = "".join(traceback.format_tb(caught.value.__traceback__))
+    assert f'File "{script}", line 2, in f' in text
+    assert "raise ValueError('why')  # this line" in text
+
+
+# ------------------------------------------------------------ code and modules
+
+
+def test_code_finds_what_python_gives_it() -> None:
+    Program("code", "import sys; found = sys.argv, sys.path[0], __name__", ("a", "b")).run()
+    program = sys.modules["__main__"]
+    assert program.__dict__["found"] == (["-c", "a", "b"], "", "__main__")
+    assert "__file__" not in program.__dict__
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package on Python's path, with a module, and a main module that imports it."""
+    folder = tmp_path / "some_package"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "part.py").write_text("name = __name__\n")
+    (folder / "__main__.py").write_text("from . import part\nname = __name__\n")
+    (folder / "bare").mkdir()
+    (folder / "bare" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    return folder
+
+
+def load_module(target: str) -> ModuleType:
+    module, code = Program("module", target, ("-v",)).load(ROOT_NAME)
+    exec(code, module.__dict__)
+    return module
+
+
+def test_a_module_finds_what_python_gives_it(package: Path) -> None:
+    module = load_module("some_package.part")
+    assert sys.argv == [str(package / "part.py"), "-v"]
+    assert sys.path[0] == os.getcwd()
+    assert module.__file__ == str(package / "part.py")
+    assert module.__dict__["name"] == "__main__"
+    assert module.__package__ == "some_package"
+    assert module.__spec__ is not None
+    assert module.__spec__.name == "some_package.part"
+
+
+def test_a_package_runs_its_main_module(package: Path) -> None:
+    module = load_module("some_package")
+    assert sys.argv[0] == str(package / "__main__.py")
+    assert module.__package__ == "some_package"
+    assert module.__dict__["part"].name == "some_package.part"
+
+
+# ------------------------------------------------------------ what can't be run
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        (Program("script", "no/such/file.py"), "no/such/file.py.*No such file"),
+        (Program("script", os.path.dirname(__file__)), "No such file"),
+        (Program("module", "no_such_module"), "no_such_module"),
+        (Program("module", "no_such.module"), "no_such"),
+        (Program("module", "some_package.no_such"), "some_package.no_such"),
+        (Program("module", "some_package.bare"), "some_package.bare"),
+        (Program("module", "sys"), "sys"),
+        (Program("module", ".relative"), "relative"),
+        (Program("module", ""), "module"),
+        (Program("code", "def f(:"), "no valid Python"),
+        (Program("code", "return 1"), "no valid Python"),
+        (Program("code", "x = '\0'"), "no valid Python"),
+    ],
+    ids=repr,
+)
 def test_what_cannot_be_run_is_named(program: Program, text: str) -> None:
-    with pytest.raises(ProgramError, match=text):
-        program.run()
+    for start in (program.run, program.import_):
+        with pytest.raises(ProgramError, match=text):
+            start()
+
+
+def test_a_file_that_is_no_text_is_no_program(tmp_path: Path) -> None:
+    file = tmp_path / "picture.py"
+    file.write_bytes(bytes(range(256)))
+    with pytest.raises(ProgramError, match="no valid Python"):
+        Program("script", str(file)).run()
+
+
+def test_a_program_that_cannot_be_run_leaves_sys_alone(write_program: WriteProgram) -> None:
+    before = list(sys.argv), list(sys.path), sys.modules["__main__"]
+    with pytest.raises(ProgramError):
+        Program("script", str(write_program("def f(:"))).run()
+    assert (sys.argv, sys.path, sys.modules["__main__"]) == before
+
+
+def test_what_a_program_raises_is_raised(write_program: WriteProgram) -> None:
+    with pytest.raises(SystemExit) as ending:
+        Program("script", str(write_program("raise SystemExit(3)"))).run()
+    assert ending.value.code == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections import Counter
@@ -322,6 +323,50 @@ def test_failures_are_reported_by_their_offset() -> None:
     window.values += rest
     span.retire(window)
     assert [outcomes.failures for outcomes in span.inbox] == [{1: errors[1]}, {1: errors[3]}]
+
+
+@pytest.fixture
+def eager_collection() -> Iterator[None]:
+    """Have the garbage collector run as often as it can."""
+    before = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)
+    yield
+    gc.set_threshold(*before)
+
+
+class FailsWhenCollected:
+    """Garbage of the user's: whenever some is collected, the window's own thread gets on."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.itself = self
+
+    def __del__(self) -> None:
+        window = self.window
+        if len(window.values) < window.size:
+            window.failures[len(window.values)] = ValueError("collected")
+            window.values.append(None)
+            FailsWhenCollected(window)
+
+
+@pytest.mark.usefixtures("eager_collection")
+def test_calls_may_fail_while_their_window_is_harvested() -> None:
+    size = 3000
+    span = make_span(square, range(size))
+    span.window_size = size
+    window = span.claim()
+    assert window is not None
+    window.pending.clear()
+    for number in range(500):
+        window.failures[number] = ValueError(number)
+        window.values.append(None)
+    kept = [(number, str(number)) for number in range(5000)]  # Python reuses those of small tuples
+    FailsWhenCollected(window)
+    span.harvest(window)
+    while len(window.values) < size:
+        kept.append((len(kept), ""))
+    span.retire(window)
+    assert sorted(outcomes_of(span)[1]) == list(range(size))
 
 
 def test_a_reduction_is_reported_when_its_window_ends_and_not_before() -> None:
