@@ -615,6 +615,20 @@ def test_a_task_that_waits_after_the_program_has_ended() -> None:
     run_everywhere(program)
 
 
+def test_who_waits_has_its_turn_amid_a_long_span() -> None:
+    def program() -> None:
+        futures.map(compute, [1.0] * 400)
+        started = simulation.now
+        assert shared.getConst("never set", timeout=3) is None
+        assert simulation.now - started < 6
+        assert futures.submit(square, 3).result() == 9
+        assert simulation.now - started < 10
+
+    for size, seed in itertools.product((1, 2, 3), SEEDS):
+        simulation = Simulation(size, seed)
+        simulation.run(program)
+
+
 def test_nothing_is_kept_of_what_is_done() -> None:
     def program() -> None:
         for _ in range(5):
