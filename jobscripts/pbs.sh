@@ -1,21 +1,21 @@
 #!/bin/bash
-# qsub -l select=64 -v PROGRAM="prog.py arguments..." jobscripts/pbs.sh
+# OpenPBS, PBS Professional:  qsub -l select=2:ncpus=32:mpiprocs=32 -- "$PWD/jobscripts/pbs.sh" prog.py arguments...
+#   or                        qsub -l select=2:ncpus=32:mpiprocs=32 -v SCOOP_MPI_PROGRAM="prog.py arguments..." jobscripts/pbs.sh
+# Torque:                     qsub -l nodes=2:ppn=32 -F "prog.py arguments..." jobscripts/pbs.sh
+#PBS -S /bin/bash
 #PBS -N scoop_mpi
+#PBS -j oe
+#PBS -V
 
-cd "${PBS_O_WORKDIR:-.}" || exit 1
+: "${PBS_NODEFILE:?not within a PBS job}"
+cd "$PBS_O_WORKDIR" || exit 2
 
-# Load your MPI, and activate the virtual environment that scoop_mpi is in:
-# module load python openmpi
-# source venv/bin/activate
+# PBS runs a copy of this script and doesn't tell where the original is; after `--` it runs the original.
+for here in "${SCOOP_MPI_JOBSCRIPTS:-}" "$(dirname "$0")" "$PBS_O_WORKDIR/jobscripts" "$PBS_O_WORKDIR"; do
+    [ ! -e "$here/common.sh" ] || break
+done
+# shellcheck source=common.sh source-path=SCRIPTDIR
+. "$here/common.sh" || { echo "$0: set SCOOP_MPI_JOBSCRIPTS to the directory of common.sh" >&2; exit 2; }
 
-# One thread for each rank's BLAS, unless you have set it otherwise.
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-
-if [ -z "${PROGRAM:-}" ]; then
-    echo 'usage: qsub -l select=RANKS -v PROGRAM="prog.py [arguments]" '"$0" >&2
-    exit 2
-fi
-
-# PBS hands a job script no arguments, so they come as one string, to be split at blanks.
-read -r -a words <<< "$PROGRAM"
-exec mpiexec -n "$(wc -l < "${PBS_NODEFILE:?not within a PBS job}")" python -m scoop_mpi "${words[@]}"
+# A line for each rank: its host.
+start_on "$(cat "$PBS_NODEFILE")"

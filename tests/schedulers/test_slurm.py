@@ -1,0 +1,106 @@
+"""The job scripts on a real Slurm, of one node or of two."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.launch import ROOT
+from tests.schedulers.batch import JOBSCRIPTS, LIMIT, PROGRAM, Job, environment, needs
+
+pytestmark = needs("slurm")
+
+RANKS = 4
+POLL = 0.2
+
+
+@pytest.fixture(params=["slurm.sh", "slurm_mpiexec.sh"])
+def script(request: pytest.FixtureRequest) -> Path:
+    return JOBSCRIPTS / str(request.param)
+
+
+@pytest.fixture
+def nodes() -> list[str]:
+    return sorted(set(show("sinfo", "--noheader", "--Node", "--format=%N").split()))
+
+
+def sbatch(tmp_path: Path, *words: str | Path, cwd: Path = ROOT, **changes: str) -> Job:
+    """Submit a job, wait for its end, and return what came of it.
+
+    Not with `sbatch --wait`, which looks after 2 seconds and then only after 10.
+    """
+    output = tmp_path / "output"
+    number = subprocess.run(
+        ["sbatch", "--parsable", f"--output={output}", *words],
+        cwd=cwd,
+        env=environment(changes),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=LIMIT,
+        check=True,
+    ).stdout.strip()
+    give_up = time.monotonic() + LIMIT
+    while time.monotonic() < give_up:
+        facts = show("scontrol", "--oneliner", "show", "job", number)
+        found = re.search(r"JobState=(\w+) .*ExitCode=(\d+):(\d+)", facts)
+        assert found is not None, facts
+        state, status, signal = found[1], int(found[2]), int(found[3])
+        if state not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"):
+            return Job(128 + signal if signal else status, output.read_text())
+        time.sleep(POLL)
+    subprocess.run(["scancel", number], timeout=10, check=False)
+    pytest.fail(f"no end within {LIMIT} s:\n{output.read_text()}", pytrace=False)
+
+
+def show(*command: str) -> str:
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, timeout=LIMIT, check=True
+    ).stdout
+
+
+def all_nodes(nodes: list[str]) -> list[str]:
+    return [f"--nodes={len(nodes)}", f"--ntasks-per-node={RANKS // len(nodes)}"]
+
+
+def test_all_ranks_on_all_nodes_take_part(
+    script: Path, venv: str, nodes: list[str], tmp_path: Path, write_program: Callable[..., Path]
+) -> None:
+    program = write_program(PROGRAM, "the program.py")
+    arguments = ["a b", "*", "", '"$HOME"']
+    # From another directory than the checkout: the script finds its common.sh all the same.
+    words: list[str | Path] = [*all_nodes(nodes), script, program.name, "0", *arguments]
+    report = sbatch(tmp_path, *words, cwd=tmp_path, SCOOP_MPI_VENV=venv).check().report
+    assert report.ranks == list(range(RANKS))
+    assert report.nodes == nodes
+    assert report.arguments == arguments
+    assert report.threads == ["1"]
+
+
+def test_the_programs_status_is_the_jobs(
+    script: Path, venv: str, nodes: list[str], tmp_path: Path, write_program: Callable[..., Path]
+) -> None:
+    program = write_program(PROGRAM)
+    relative = script.relative_to(ROOT)
+    # The environment that is active at submission.
+    job = sbatch(tmp_path, *all_nodes(nodes), relative, program, "3", VIRTUAL_ENV=venv)
+    assert job.check(3).report.ranks == list(range(RANKS))
+
+
+def test_a_ranks_cpus_are_its_threads(
+    script: Path, venv: str, tmp_path: Path, write_program: Callable[..., Path]
+) -> None:
+    program = write_program(PROGRAM)
+    words: list[str | Path] = ["--ntasks=2", "--cpus-per-task=2", script, program, "0"]
+    report = sbatch(tmp_path, *words, SCOOP_MPI_VENV=venv).check().report
+    assert report.ranks == [0, 1]
+    assert report.threads == ["2"]
+
+
+def test_the_example_runs_if_no_program_is_given(script: Path, venv: str, tmp_path: Path) -> None:
+    job = sbatch(tmp_path, "--ntasks=2", script, cwd=tmp_path, SCOOP_MPI_VENV=venv).check()
+    assert "pi = 3.1" in job.output
