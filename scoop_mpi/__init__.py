@@ -75,7 +75,7 @@ def __getattr__(name: str) -> Any:
         case "SIZE":
             return transport.size if transport is not None else 1
         case "DEBUG":
-            return current.is_debug
+            return hub is not None and hub.is_debug
         case "MAIN_MODULE":
             return "__main__" if rank == 0 else "__scoop_mpi_main__"
         case "worker":

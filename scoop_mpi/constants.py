@@ -19,6 +19,7 @@ are first read.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,7 @@ class Constants:
         self._opened: dict[str, Any] = {}
         self._proposals: dict[int, Proposal] = {}
         self._tickets = 0
+        self._name_numbers = itertools.count()
         self._early: dict[int, ConstantsPublished] = {}  # overtook a version with large buffers
         self._last_given = 0  # on rank 0: the last version number given
 
@@ -89,6 +91,10 @@ class Constants:
     def has(self, name: str) -> bool:
         """Say whether this rank holds a constant of this name."""
         return name in self._sealed or name in self._opened
+
+    def new_name(self, stem: str) -> str:
+        """Return a name that no other constant has, on whichever rank."""
+        return f"{stem}/{self.rank}/{next(self._name_numbers)}"
 
     @property
     def is_behind(self) -> bool:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from scoop_mpi.hub import Hub
 
 hub: Hub | None = None  # None: not started with `-m scoop_mpi`
-is_debug = False
 
 
 def running_hub() -> Hub:

@@ -109,6 +109,7 @@ class Hub(HotPath):
         self.elsewhere = runtime.worker.elsewhere
         self.watch_lock = threading.Lock()  # of the lists of watchers of all futures
         self.callbacks_due: deque[Future] = deque()
+        self.is_debug = False
         self.is_in_charge = False
         self.pump: Pump | None = None
         self.running: dict[Job, object] = {}  # jobs that have begun and not ended, for whom
@@ -330,7 +331,7 @@ class Hub(HotPath):
         while (window := span.claim()) is not None:
             self._run_window(window)
             self._expire_deadlines()
-            if self._notified or self._urgent or self.runtime.is_stopping:
+            if self._is_somebody_due or self.runtime.is_stopping:
                 break  # to the hub, which comes back to the span when these have had their turn
         if not span.unclaimed:
             self.runtime.worker.forget(span)
@@ -420,14 +421,11 @@ class Hub(HotPath):
                 self._is_over = None
                 self._switch(self._main.switch)
                 continue
-            if self._resume_notified():
+            if self._serve_next_due():
                 idle.reset()
                 continue
             task = self._next_task()
-            is_low = len(self.ready) <= 1 and len(self._parked) < MOST_SUSPENDED
-            if is_low and task is not None and not isinstance(task, Future):
-                is_low = False  # a span: it is asked for more when its last window is claimed
-            moved = runtime.step(keep=1, is_low=is_low)
+            moved = runtime.step(keep=1, is_low=self._is_low(task))
             self._expire_deadlines()
             if moved or self._notified:
                 idle.reset()
@@ -438,13 +436,25 @@ class Hub(HotPath):
             elif not moved and not self._notified and not self.ready:
                 idle.pause(self._seconds_to_deadline())
 
-    def _resume_notified(self) -> bool:
-        """Run who is due: those notified, callbacks, urgent futures. Return whether any was."""
+    @property
+    def _is_somebody_due(self) -> bool:
+        """Whether somebody comes before the tasks that are ready."""
+        return bool(
+            self._notified or self._urgent or self.callbacks_due or self._for_main is not None
+        )
+
+    @property
+    def has_urgent(self) -> bool:
+        """Whether the hub has futures to run for stacks that are too deep."""
+        return bool(self._urgent)
+
+    def _serve_next_due(self) -> bool:
+        """Serve one who is due: a waiter, a callback, an urgent future. Return whether any was."""
         if self._notified:
             waiter = self._notified.popleft()
             waiter.is_due = False
             if waiter in self._parked:
-                self._resume(waiter)
+                self._switch(waiter.greenlet.switch)
             return True
         if self.callbacks_due:
             future = self.callbacks_due.popleft()
@@ -468,6 +478,12 @@ class Hub(HotPath):
             self.runtime.worker.forget(task)
         return None
 
+    def _is_low(self, task: Task | None) -> bool:
+        """Say whether to ask for more work before `task`, the newest that is ready, begins."""
+        if isinstance(task, Span):
+            return False  # it is asked when the last window of it begins
+        return len(self.ready) <= 1 and len(self._parked) < MOST_SUSPENDED
+
     def _begin(self, task: Task) -> bool:
         if isinstance(task, Future):
             if not self.claim(task):
@@ -478,10 +494,10 @@ class Hub(HotPath):
         return True
 
     def _start(self, job: Job, task: Task) -> None:
-        worker = self._pool.pop() if self._pool else greenlet(self._run_jobs, self._hub)
+        place = self._pool.pop() if self._pool else greenlet(self._run_jobs, self._hub)
         self.running[job] = task
         self.depth, self.depth_limit = 0, _LEVELS
-        self._switch(worker.switch, job)
+        self._switch(place.switch, job)
 
     def _run_jobs(self, job: Job) -> None:
         """The code of a job greenlet: runs one job after the other."""
@@ -494,9 +510,6 @@ class Hub(HotPath):
             del self.running[job]
             self._pool.append(current)
             job = self._hub.switch()
-
-    def _resume(self, waiter: GreenletWaiter) -> None:
-        self._switch(waiter.greenlet.switch)
 
     def _switch(self, switch: Callable[..., object], *arguments: object) -> None:
         """Leave the charge to user code, until it parks or ends."""

@@ -70,7 +70,7 @@ def run(config: Config) -> int:
     idle = Backoff(transport.ranks_per_core())
     rank = Rank(config.program, transport, idle, time.perf_counter, logger)
     current.hub = rank.hub
-    current.is_debug = config.is_debug
+    rank.hub.is_debug = config.is_debug
     _handle_interrupts(rank)
     if sys.stderr is not None and not faulthandler.is_enabled():
         faulthandler.enable()  # a crash in C code: show where

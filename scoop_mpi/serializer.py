@@ -22,6 +22,7 @@ opened on its own, by the rank that uses it.
 from __future__ import annotations
 
 import copyreg
+import functools
 import io
 import pickle
 import pickletools
@@ -52,6 +53,8 @@ _SET_CAUSE = BaseException.__dict__["__cause__"].__set__
 _PLAIN = frozenset({int, float, bool, str, bytes, complex, NoneType})
 _NESTING = frozenset({tuple, list})
 _NAMED = (FunctionType, type)  # what is sent by reference if it can be
+# What a user's __reduce__ or __setstate__ may raise. Ctrl-C isn't among them.
+_USERS_ERRORS = (Exception, SystemExit, GeneratorExit)
 _PLAIN_DEPTH = 3  # levels of tuples and lists that are looked into
 
 
@@ -182,10 +185,10 @@ def encode(thing: object) -> Payload:
         return pickle.dumps(thing, PROTOCOL), ()
     try:
         return _encode_with(_ReferencePickler, thing)
-    except Exception:  # whatever a user's __reduce__ may raise
+    except _USERS_ERRORS:
         try:
             return _encode_with(_value_pickler(), thing)
-        except Exception as error:
+        except _USERS_ERRORS as error:
             kind = type(thing).__qualname__
             raise SerializationError(
                 f"an object of type {kind} can't be sent to another rank: {describe_error(error)}"
@@ -201,7 +204,7 @@ def decode(payload: Payload) -> Any:
     data, buffers = payload
     try:
         return pickle.loads(data, buffers=buffers)
-    except Exception as error:
+    except _USERS_ERRORS as error:
         raise SerializationError(
             f"an object of type {_first_class_in(data)} can't be unpickled on the rank that "
             f"received it: {describe_error(error)}"
@@ -255,25 +258,21 @@ def _has_own_way(thing: Any) -> bool:
     return not isinstance(thing, _NAMED) or type(thing) in copyreg.dispatch_table
 
 
-_cloud_pickler: list[type[pickle.Pickler]] = []
-
-
+@functools.cache
 def _value_pickler() -> type[pickle.Pickler]:
     """Return the pickler that can send functions and classes by value.
 
     It is made when it is first needed: cloudpickle takes longer to import than all the rest.
     """
-    if not _cloud_pickler:
-        import cloudpickle
+    import cloudpickle
 
-        class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
-            def reducer_override(self, thing: Any) -> Any:
-                if isinstance(thing, _NAMED) and (_has_own_way(thing) or is_importable(thing)):
-                    return NotImplemented
-                return super().reducer_override(thing)
+    class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, thing: Any) -> Any:
+            if isinstance(thing, _NAMED) and (_has_own_way(thing) or is_importable(thing)):
+                return NotImplemented
+            return super().reducer_override(thing)
 
-        _cloud_pickler.append(ValuePickler)
-    return _cloud_pickler[0]
+    return ValuePickler
 
 
 def is_importable(thing: Any) -> bool:

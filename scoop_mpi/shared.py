@@ -5,7 +5,6 @@ Meaning and names as in SCOOP. How they get everywhere: `constants`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from types import MethodType
 from typing import Any
@@ -18,8 +17,6 @@ from scoop_mpi.serializer import encode
 from scoop_mpi.worker_state import ImportGuard
 
 __all__ = ["SharedElementEncapsulation", "getConst", "setConst"]
-
-_numbers = itertools.count()
 
 
 def setConst(**kwargs: Any) -> None:
@@ -118,7 +115,7 @@ class SharedElementEncapsulation:
 
     def __init__(self, element: Callable[..., Any]) -> None:
         hub = _hub()
-        self._name = f"{describe_callable(element)}/{hub.runtime.rank}/{next(_numbers)}"
+        self._name = hub.runtime.constants.new_name(describe_callable(element))
         self._method: str | None = None
         shared: Any = element
         if isinstance(element, MethodType):

@@ -258,7 +258,7 @@ class Span:
                 self._next = last = min(first + self.window_size, self._stop)
                 items: Sequence[Any] = ()
             else:
-                first, items = self._take_from_windows(len(self.calls_left_in_windows()))
+                first, items = self._take_from_windows(self.count)
                 if not items:
                     return None
                 last = first
@@ -268,13 +268,6 @@ class Span:
         with self.lock:
             self.windows.append(window)
         return window
-
-    def calls_left_in_windows(self) -> deque[Any]:
-        """The pending calls of the window that a claim or a thief takes from next."""
-        for window in reversed(self.windows):
-            if window.pending:
-                return window.pending
-        return deque()
 
     def resize_window(self, seconds: float) -> None:
         """Adapt the size of the next window to how long the last one took."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, TimeoutError
 from typing import Any
@@ -82,6 +83,13 @@ class Ununpicklable:
 
 def _refuse() -> None:
     raise ValueError("it refuses to be unpickled")
+
+
+class Exiting:
+    """An object that calls `sys.exit` when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return sys.exit, (3,)
 
 
 def return_unpicklable(x: int) -> Any:
@@ -361,7 +369,7 @@ def test_an_exception_that_cannot_travel_fails_alone() -> None:
 
 def test_arguments_that_cannot_travel_fail_alone() -> None:
     def program() -> bool:
-        items: list[Any] = [1, 2, Unpicklable(), 4, Ununpicklable(), 6]
+        items: list[Any] = [1, Exiting(), Unpicklable(), 4, Ununpicklable(), 6]
         fs = [futures.submit(identity_type, x) for x in items]
         names = []
         for x, future in zip(items, fs, strict=True):
@@ -372,7 +380,7 @@ def test_arguments_that_cannot_travel_fail_alone() -> None:
                 assert isinstance(error, SerializationError)
                 assert "argument 1" in str(error)
                 names.append(type(x).__name__)
-        assert set(names) <= {"Unpicklable", "Ununpicklable"}
+        assert set(names) <= {"Unpicklable", "Ununpicklable", "Exiting"}
         return bool(names)
 
     assert any(run_everywhere(program))
@@ -613,6 +621,24 @@ def test_a_task_that_waits_after_the_program_has_ended() -> None:
         compute(0.5)
 
     run_everywhere(program)
+
+
+def test_items_that_exit_when_unpickled_fail_alone() -> None:
+    def program() -> bool:
+        items = [1, Exiting(), 3, Exiting(), 5, 6]
+        outcomes: list[str] = []
+        results = futures.map_as_completed(identity_type, items)
+        while len(outcomes) < len(items):
+            try:
+                outcomes.append(next(results))
+            except SerializationError as error:
+                outcomes.append(str(error))
+        others = [outcome for outcome in outcomes if outcome not in ("int", "Exiting")]
+        assert outcomes.count("int") == 4
+        assert all("SystemExit" in other for other in others)
+        return bool(others)
+
+    assert any(run_everywhere(program))
 
 
 def test_who_waits_has_its_turn_amid_a_long_span() -> None:
