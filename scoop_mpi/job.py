@@ -169,7 +169,7 @@ class Rank:
         for rank in range(1, runtime.size):
             runtime.post(rank, Leave())
         runtime.step()
-        hub.serve_until(lambda: runtime.has_sent_all)
+        hub.serve_until(lambda: not self._transport.is_sending)
         return self._status
 
     def _end_soon(self, status: int) -> None:
@@ -232,7 +232,7 @@ class Rank:
         hub.cancel_parked()
         hub.serve_until(lambda: hub.is_at_rest)
         runtime.worker.outbox.clear()
-        hub.serve_until(lambda: runtime.has_sent_all)
+        hub.serve_until(lambda: not self._transport.is_sending)
         _flush_output()
         runtime.post(ROOT_RANK, Stopped())
         hub.serve_until(lambda: runtime.may_leave)
@@ -261,7 +261,7 @@ class Rank:
 
     def duties(self) -> bool:
         """What the pump does while user code runs."""
-        moved = self._runtime.step()
+        moved = self._runtime.step(is_low=self.hub.should_ask_ahead())
         if self._runtime.is_stopping:
             self._report_running()
         self._abort_if_late()

@@ -65,6 +65,7 @@ class MPITransport:
         self._status = MPI.Status()
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
         self._incoming: list[_Incoming] = []
+        self.is_sending = False
 
     def ranks_per_core(self) -> float:
         """Return how many ranks of this rank's host share one of the cores they may use.
@@ -103,13 +104,15 @@ class MPITransport:
             pending.append((request, buffer))
         elif not request.Test():
             self._outgoing[destination] = deque([(request, buffer)])
+            self.is_sending = True
 
     def receive(self) -> tuple[int, Frames] | None:
         """See `transport.Transport`."""
-        for incoming in self._incoming:
-            if incoming.has_arrived():
-                self._incoming.remove(incoming)
-                return incoming.source, incoming.frames
+        if self._incoming:
+            for incoming in self._incoming:
+                if incoming.has_arrived():
+                    self._incoming.remove(incoming)
+                    return incoming.source, incoming.frames
         status = self._status
         comm = self._comm
         while comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG, status):
@@ -136,17 +139,15 @@ class MPITransport:
                 requests.append(self._comm.Irecv((part, MPI.BYTE), source, _FRAME))
         return _Incoming(source, requests, buffers, packed)
 
-    def progress(self) -> bool:
+    def progress(self) -> None:
         """See `transport.Transport`."""
         outgoing = self._outgoing
-        if not outgoing:
-            return False
         for destination, pending in list(outgoing.items()):
             while pending and pending[0][0].Test():
                 pending.popleft()
             if not pending:
                 del outgoing[destination]
-        return bool(outgoing)
+        self.is_sending = bool(outgoing)
 
     def abort(self, status: int) -> None:
         """See `transport.Transport`."""

@@ -171,6 +171,26 @@ class Batch(NamedTuple):
             return [()] * self.length, failures
         return list(zip(*columns, strict=True)), failures
 
+    def open_call(self, function: Callable[..., Any]) -> tuple[Any, ...]:
+        """Return the arguments of the only call of this batch; `function` is named in errors.
+
+        Raises:
+            SerializationError: one of them could not be opened.
+        """
+        arguments = []
+        for column in self.columns:
+            if type(column) is list:
+                arguments.append(column[0])
+                continue
+            items, failures = open_column(column)
+            if failures:
+                raise SerializationError(
+                    f"a call of {describe_callable(function)}: "
+                    f"argument {len(arguments) + 1}: {failures[0]}"
+                )
+            arguments.append(items[0])
+        return tuple(arguments)
+
 
 # ---------------------------------------------------------------- single objects
 
@@ -340,15 +360,22 @@ def seal_calls(items: Sequence[Any], star: bool) -> Batch:
     return Batch(len(items), columns, star)
 
 
+def seal_call(arguments: tuple[Any, ...]) -> Batch:
+    """Return the arguments of a single call as a batch: `seal_calls`, in a fraction of the time."""
+    columns = [[thing] if type(thing) in _PLAIN else seal([thing]) for thing in arguments]
+    return Batch(1, tuple(columns), True)
+
+
 def open_column(column: Column) -> tuple[Sequence[Any], dict[int, SerializationError]]:
     """Return the objects of `column`, and by position the errors of those that can't be had."""
     return column.open() if isinstance(column, Sealed) else (column, {})
 
 
 def _are_plain(items: Iterable[Any], depth: int = _PLAIN_DEPTH) -> bool:
-    types = set(map(type, items)) - _PLAIN
-    if not types:
+    types = set(map(type, items))
+    if types <= _PLAIN:
         return True
+    types -= _PLAIN
     if not depth or not types <= _NESTING:
         return False
     nested = [item for item in items if type(item) in _NESTING]

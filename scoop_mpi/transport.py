@@ -29,6 +29,11 @@ class Transport(Protocol):
     host: str
     is_thread_safe: bool  # whether another thread than the main one may call it
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether a message has not left yet, as far as the last call has seen."""
+        ...
+
     def send(self, destination: int, frames: Frames) -> None:
         """Begin to send a message. The frames must not change until it has left."""
         ...
@@ -37,8 +42,8 @@ class Transport(Protocol):
         """Return a message that has arrived, and its source; None if there is none."""
         ...
 
-    def progress(self) -> bool:
-        """Let go of the sends that have ended; return whether any is still pending."""
+    def progress(self) -> None:
+        """Let go of the sends that have ended."""
         ...
 
     def abort(self, status: int) -> None:
@@ -142,10 +147,14 @@ class Endpoint:
             letter.was_taken = True
         return source, letter.frames
 
-    def progress(self) -> bool:
+    @property
+    def is_sending(self) -> bool:
+        """See `Transport`."""
+        return bool(self._pending)
+
+    def progress(self) -> None:
         """See `Transport`."""
         self._pending = deque(letter for letter in self._pending if not letter.was_taken)
-        return bool(self._pending)
 
     def abort(self, status: int) -> None:
         """End this process, which is the whole job."""

@@ -251,8 +251,12 @@ class _Transport:
         self._simulation.maybe_switch()
         return self._endpoint.receive()
 
-    def progress(self) -> bool:
-        return self._endpoint.progress()
+    @property
+    def is_sending(self) -> bool:
+        return self._endpoint.is_sending
+
+    def progress(self) -> None:
+        self._endpoint.progress()
 
     def abort(self, status: int) -> None:
         raise AssertionError(f"rank {self.rank} aborted the job with status {status}")
