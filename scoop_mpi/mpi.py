@@ -26,6 +26,7 @@ from typing import Any
 
 import mpi4py
 
+from scoop_mpi.buffers import Buffers
 from scoop_mpi.messages import Frames, bytes_of
 
 # One thread at a time calls MPI, so MPI needs no locks of its own, which would cost each call.
@@ -65,6 +66,7 @@ class MPITransport:
         self._status = MPI.Status()
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
         self._incoming: list[_Incoming] = []
+        self._buffers = Buffers()
         self.is_sending = False
 
     def ranks_per_core(self) -> float:
@@ -130,7 +132,7 @@ class MPITransport:
     def _post(self, source: int, sizes: bytearray) -> _Incoming:
         count = len(sizes) // 8 - 1
         packed, *lengths = struct.unpack(f"?{count}q", sizes)
-        buffers = [_new_buffer(length) for length in lengths]
+        buffers = [self._buffers.take(length) for length in lengths]
         requests = []
         for buffer in buffers:
             view = memoryview(buffer)
@@ -176,14 +178,6 @@ class _Incoming:
     @property
     def frames(self) -> Frames:
         return _unpacked(self._buffers) if self._packed else self._buffers
-
-
-def _new_buffer(size: int) -> Any:
-    """Return writable memory: numpy's where numpy is in use, which comes without being zeroed."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or size < _SMALL_BYTES:
-        return bytearray(size)
-    return numpy.empty(size, numpy.uint8)
 
 
 def _packed(views: list[memoryview]) -> list[memoryview]:

@@ -266,7 +266,7 @@ class _ReferencePickler(pickle.Pickler):
     def reducer_override(self, thing: Any) -> Any:
         if not _has_own_way(thing) and not is_importable(thing):
             raise _NeedsValue(thing)
-        return NotImplemented
+        return _reduce_read_only_array(thing)
 
 
 def _has_own_way(thing: Any) -> bool:
@@ -288,11 +288,53 @@ def _value_pickler() -> type[pickle.Pickler]:
 
     class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, thing: Any) -> Any:
-            if isinstance(thing, _NAMED) and (_has_own_way(thing) or is_importable(thing)):
+            if not isinstance(thing, _NAMED):
+                return _reduce_read_only_array(thing)
+            if _has_own_way(thing) or is_importable(thing):
                 return NotImplemented
             return super().reducer_override(thing)
 
     return ValuePickler
+
+
+def _reduce_read_only_array(thing: Any) -> Any:
+    """Have a read-only numpy array come out writable: what arrives belongs to who gets it.
+
+    Pickle would mark its buffer as read-only. What is not such an array goes its usual way.
+    """
+    kind = type(thing)
+    if (
+        kind.__name__ != "ndarray"
+        or kind.__module__ != "numpy"
+        or thing.flags.writeable
+        or not thing.flags.forc
+        or thing.dtype.hasobject
+    ):
+        return NotImplemented
+    content = pickle.PickleBuffer(thing.ravel(order="K").view("u1")) if thing.nbytes else b""
+    order = "C" if thing.flags.c_contiguous else "F"
+    return _restore_array, (content, thing.dtype, thing.shape, order)
+
+
+def _restore_array(content: Buffer, dtype: Any, shape: tuple[int, ...], order: str) -> Any:
+    """Return the array of `_reduce_read_only_array`.
+
+    Args:
+        content: its bytes, or a read-only view of the memory in which they came. Where that is
+            part of something larger, as with a constant in shared memory, it is to stay read-only.
+        dtype: what the bytes mean.
+        shape: the array's.
+        order: how its elements lie in memory, "C" or "F".
+    """
+    import numpy
+
+    if isinstance(content, memoryview):
+        if memoryview(content.obj).nbytes == content.nbytes:
+            content = content.obj
+    else:
+        content = bytearray(content)
+    array: Any = numpy.frombuffer(content, dtype) if len(content) else numpy.empty(0, dtype)
+    return array.reshape(shape, order=order)
 
 
 def is_importable(thing: Any) -> bool:
