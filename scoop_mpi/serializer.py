@@ -25,7 +25,6 @@ import copyreg
 import functools
 import io
 import pickle
-import pickletools
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -358,6 +357,8 @@ def is_importable(thing: Any) -> bool:
 
 def _first_class_in(data: Buffer) -> str:
     """Return the name of the first class or function that a pickle refers to."""
+    import pickletools
+
     words: list[str] = []
     try:
         for opcode, argument, _ in pickletools.genops(bytes(data)):

@@ -12,11 +12,13 @@ deliveries, lets large messages be overtaken, and keeps some sends pending until
 from __future__ import annotations
 
 import itertools
-import random
 from collections import deque
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from scoop_mpi.messages import Frames, bytes_of
+
+if TYPE_CHECKING:
+    import random
 
 LARGE_BYTES = 4096  # from here on a message may be overtaken, as by MPI's rendezvous protocol
 
