@@ -56,6 +56,8 @@ _GRACE_HOLIDAY = 0.5
 _POLLING_PATIENCE = 1.0
 # Seconds within which a task ends for which it isn't worth while to ask ahead.
 _BRISK = 20e-6
+# Bytes of results and arguments that may wait to be sent while new tasks are begun.
+MOST_BYTES_PENDING = 64 << 20
 # Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
 # them may use 50 frames of its own, at the default recursion limit of 1,000.
 _LEVELS = 16
@@ -330,8 +332,8 @@ class Hub(HotPath):
         while (window := span.claim()) is not None:
             self._run_window(window)
             self._expire_deadlines()
-            if self._is_somebody_due or self.runtime.is_stopping:
-                break  # to the hub, which comes back to the span when these have had their turn
+            if self._is_somebody_due or self._is_congested or self.runtime.is_stopping:
+                break  # to the hub, which comes back to the span when it can
         if not span.unclaimed:
             self.runtime.worker.forget(span)
 
@@ -429,7 +431,7 @@ class Hub(HotPath):
             if self._notified:
                 continue
             task = self._next_task()
-            if task is not None:
+            if task is not None and not self._is_congested:
                 self._begin(task)
                 idle.reset()
             elif moved:
@@ -443,6 +445,15 @@ class Hub(HotPath):
         return bool(
             self._notified or self._urgent or self.callbacks_due or self._for_main is not None
         )
+
+    @property
+    def _is_congested(self) -> bool:
+        """Whether so much waits to be sent that nothing should be begun that makes more of it.
+
+        Somebody takes its time to receive. Who waits for a task of this rank's still gets its
+        result: messages move on meanwhile, and who is in a task may begin others inline.
+        """
+        return self.runtime.transport.bytes_pending > MOST_BYTES_PENDING
 
     @property
     def has_urgent(self) -> bool:

@@ -68,6 +68,7 @@ class MPITransport:
         self._incoming: list[_Incoming] = []
         self._buffers = Buffers()
         self.is_sending = False
+        self.bytes_pending = 0
 
     def ranks_per_core(self) -> float:
         """Return how many ranks of this rank's host share one of the cores they may use.
@@ -102,11 +103,13 @@ class MPITransport:
     def _start(self, destination: int, buffer: Any, tag: int) -> None:
         request = self._comm.Isend((buffer, MPI.BYTE), destination, tag)
         pending = self._outgoing.get(destination)
-        if pending is not None:
-            pending.append((request, buffer))
-        elif not request.Test():
-            self._outgoing[destination] = deque([(request, buffer)])
-            self.is_sending = True
+        if pending is None:
+            if request.Test():
+                return
+            pending = self._outgoing[destination] = deque()
+        pending.append((request, buffer))
+        self.is_sending = True
+        self.bytes_pending += len(buffer)
 
     def receive(self) -> tuple[int, Frames] | None:
         """See `transport.Transport`."""
@@ -118,8 +121,8 @@ class MPITransport:
         status = self._status
         comm = self._comm
         probe = comm.Iprobe
-        # What has come since the last call, a probe does not see, but only fetch: the next one does.
-        # Without that, who sleeps between two calls would sleep once more.
+        # What has come since the last call, a probe only fetches, and the next one sees. Without
+        # that, who sleeps between two calls would sleep once more.
         while probe(MPI.ANY_SOURCE, MPI.ANY_TAG, status) or probe(
             MPI.ANY_SOURCE, MPI.ANY_TAG, status
         ):
@@ -151,7 +154,8 @@ class MPITransport:
         outgoing = self._outgoing
         for destination, pending in list(outgoing.items()):
             while pending and pending[0][0].Test():
-                pending.popleft()
+                _, buffer = pending.popleft()
+                self.bytes_pending -= len(buffer)
             if not pending:
                 del outgoing[destination]
         self.is_sending = bool(outgoing)

@@ -36,6 +36,11 @@ class Transport(Protocol):
         """Whether a message has not left yet, as far as the last call has seen."""
         ...
 
+    @property
+    def bytes_pending(self) -> int:
+        """The size of the messages that have not left yet, as far as the last call has seen."""
+        ...
+
     def send(self, destination: int, frames: Frames) -> None:
         """Begin to send a message. The frames must not change until it has left."""
         ...
@@ -124,7 +129,7 @@ class Endpoint:
         self.size = size
         self.host = "localhost"
         self._fabric = fabric
-        self._pending: deque[_Letter] = deque()
+        self._pending: list[_Letter] = []
 
     def send(self, destination: int, frames: Frames) -> None:
         """See `Transport`."""
@@ -154,9 +159,14 @@ class Endpoint:
         """See `Transport`."""
         return bool(self._pending)
 
+    @property
+    def bytes_pending(self) -> int:
+        """See `Transport`."""
+        return sum(bytes_of(frame).nbytes for letter in self._pending for frame in letter.frames)
+
     def progress(self) -> None:
         """See `Transport`."""
-        self._pending = deque(letter for letter in self._pending if not letter.was_taken)
+        self._pending = [letter for letter in self._pending if not letter.was_taken]
 
     def abort(self, status: int) -> None:
         """End this process, which is the whole job."""

@@ -235,7 +235,7 @@ class Cluster:
         for (source, destination), messages in self.links.items():
             for message in messages:
                 match message:
-                    case WorkWanted() if source == rank:
+                    case WorkWanted() | Results(wants_work=True) if source == rank:
                         found.append("to the broker")
                     case Steal(thieves) | StealFailed(thieves):
                         found += ["with a victim"] * thieves.count(rank)
