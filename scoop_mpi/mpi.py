@@ -54,6 +54,20 @@ def library_name() -> str:
     return " ".join(MPI.Get_library_version().split()[:3]).rstrip(",")
 
 
+def library_description() -> str:
+    """Return all that the MPI library says of itself, on one line, and the standard it follows."""
+    version, subversion = MPI.Get_version()
+    words = " ".join(MPI.Get_library_version().strip("\0").split())
+    return f"{words} (MPI {version}.{subversion})"
+
+
+def thread_level() -> str:
+    """Return the name of the support for threads that MPI was started with."""
+    levels = ("SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE")
+    granted = MPI.Query_thread()
+    return next(f"THREAD_{name}" for name in levels if granted == getattr(MPI, f"THREAD_{name}"))
+
+
 class MPITransport:
     """A `Transport` over MPI. Making one is collective: every rank of COMM_WORLD has to."""
 
@@ -84,6 +98,13 @@ class MPITransport:
     def barrier(self) -> None:
         """Wait until all ranks have come here. Collective, and only before or after a job."""
         self._comm.Barrier()
+
+    def gather(self, fact: object) -> list[Any]:
+        """Return what each rank has given, on rank 0; nothing elsewhere.
+
+        Collective, and only before or after a job.
+        """
+        return self._comm.gather(fact, 0) or []
 
     def send(self, destination: int, frames: Frames) -> None:
         """See `transport.Transport`."""
