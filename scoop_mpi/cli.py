@@ -165,7 +165,7 @@ def _be_a_rank(line: CommandLine) -> int:
         from scoop_mpi import info, job, mpi  # noqa: F401 - the import starts MPI
     except (ImportError, RuntimeError) as error:
         raise StartError(cant_load(sys.executable, str(error))) from error
-    return info.run() if line.is_info else job.run(config)
+    return info.run(config) if line.is_info else job.run(config)
 
 
 def _late_options(line: CommandLine) -> tuple[str, ...]:

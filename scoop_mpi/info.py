@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from scoop_mpi import job, launch, mpi, mpi_library, mpiexec
 from scoop_mpi._version import __version__
+from scoop_mpi.config import Config
 from scoop_mpi.errors import StartError
 from scoop_mpi.mpi import MPITransport
 from scoop_mpi.threads import VARIABLES, settings
@@ -26,31 +27,32 @@ class Rank(NamedTuple):
 
     host: str
     cores: frozenset[int]
-    ranks_per_core: float
     python: str
     numerical_threads: str
 
 
-def run() -> int:
+def run(config: Config) -> int:
     """Print the page, on rank 0; return the exit status. Collective.
+
+    Args:
+        config: what the ranks were to do otherwise.
 
     Raises:
         StartError: the ranks don't find each other.
     """
     transport = job.connect()
-    ranks = transport.gather(_this_rank(transport))
+    ranks = transport.gather(_this_rank(transport, config))
     if transport.rank == 0:
         print("\n".join(f"{name:<12} {text}".rstrip() for name, text in _page(transport, ranks)))
     return 0
 
 
-def _this_rank(transport: MPITransport) -> Rank:
+def _this_rank(transport: MPITransport, config: Config) -> Rank:
     cores = frozenset(os.sched_getaffinity(0))
     ranks_per_core = transport.ranks_per_core()
-    caps = {**settings(None, len(cores), ranks_per_core, os.environ), **os.environ}
-    return Rank(
-        transport.host, cores, ranks_per_core, platform.python_version(), caps[VARIABLES[0]]
-    )
+    os.environ.update(settings(config.threads, len(cores), ranks_per_core, os.environ))
+    numerical_threads = os.environ.get(VARIABLES[0], "as many as their libraries choose")
+    return Rank(transport.host, cores, platform.python_version(), numerical_threads)
 
 
 def _page(transport: MPITransport, ranks: Sequence[Rank]) -> list[tuple[str, str]]:

@@ -53,9 +53,9 @@ def connect() -> MPITransport:
     Raises:
         StartError: the launcher has started several processes, but MPI knows of one only.
     """
-    from scoop_mpi.mpi import MPITransport, library_name, world_size
+    from scoop_mpi.mpi import MPITransport, library_description, world_size
 
-    problem = launch.mismatch(os.environ, world_size(), library_name())
+    problem = launch.mismatch(os.environ, world_size(), library_description())
     if problem is not None:
         raise StartError(problem)
     return MPITransport()

@@ -5,6 +5,7 @@ Pure functions of the environment: they neither start nor ask anything.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -124,7 +125,8 @@ def mismatch(environment: Mapping[str, str], world_size: int, library: str) -> s
         return None
     return (
         f"{found.name} started {started}, but each of them is alone in its MPI world: the launcher "
-        f"and this MPI ({library}) do not speak the same protocol. "
+        f"and this MPI ({textwrap.shorten(library, 50, placeholder=' ...')}) do not speak the same "
+        "protocol. "
         f"{_cure(found, family_of(library))}."
     )
 

@@ -49,11 +49,6 @@ def world_size() -> int:
     return MPI.COMM_WORLD.Get_size()
 
 
-def library_name() -> str:
-    """Return what the MPI library calls itself, in a few words."""
-    return " ".join(MPI.Get_library_version().split()[:3]).rstrip(",")
-
-
 def library_description() -> str:
     """Return all that the MPI library says of itself, on one line, and the standard it follows."""
     version, subversion = MPI.Get_version()

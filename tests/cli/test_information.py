@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pstats
 from collections.abc import Callable
@@ -38,6 +39,11 @@ def test_without_a_launcher_the_page_names_the_one_that_would_be_used() -> None:
     assert found["ranks"] == "1"
     assert found["launcher"].startswith("none; own: /")
     assert found["launcher"].endswith("/mpiexec")
+
+
+def test_the_page_shows_what_options_would_do() -> None:
+    found = page(launch("--info", "--threads=7", ranks=None).check().stdout)
+    assert "numerical threads: 7," in found["host"]
 
 
 def test_a_page_about_ranks_that_it_starts() -> None:
@@ -132,7 +138,7 @@ def counted(
     program = write_program(THREADS.format(names=VARIABLES))
     run = launch(*options, program, ranks=ranks, env={**clean, **env}).check()
     threads, variables = run.stdout.splitlines()
-    (values,) = eval(variables)
+    (values,) = ast.literal_eval(variables)
     return int(threads), set(values)
 
 

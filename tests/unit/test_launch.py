@@ -77,6 +77,14 @@ def test_a_mismatch_names_the_launcher_the_library_and_the_cure(
         assert part in text
 
 
+def test_a_library_with_much_to_say_is_cut_short() -> None:
+    text = mismatch(SRUN, 1, f"{CRAY} {'and so on ' * 100}")
+    assert text is not None
+    assert "CRAY MPICH version 8.1" in text
+    assert "`srun --mpi=cray_shasta`" in text
+    assert len(text) < 500
+
+
 @pytest.mark.parametrize(
     ("environment", "world_size"),
     [
