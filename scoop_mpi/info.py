@@ -19,7 +19,8 @@ from scoop_mpi.threads import VARIABLES, settings
 _PACKAGES = ("mpi4py", "greenlet", "numpy", "cloudpickle")
 # What begins so sets up an MPI, its network or its launcher.
 _SETTINGS = ("FI_", "I_MPI_", "MPI4PY_", "MPICH_", "MPIR_CVAR_", "OMPI_MCA_", "PRTE_MCA_", "UCX_")
-_OWN_LIST = "OMPI_MCA_PREFIXES"  # not a setting: Open MPI's list of what settings there may be
+# These do not: the launchers note here what they have found out.
+_NOTES = ("I_MPI_INFO_", "I_MPI_INTERNAL_", "OMPI_MCA_PREFIXES")
 
 
 class Rank(NamedTuple):
@@ -40,10 +41,12 @@ def run(config: Config) -> int:
     Raises:
         StartError: the ranks don't find each other.
     """
+    given = _settings(os.environ)
     transport = job.connect()
     ranks = transport.gather(_this_rank(transport, config))
     if transport.rank == 0:
-        print("\n".join(f"{name:<12} {text}".rstrip() for name, text in _page(transport, ranks)))
+        for name, text in _page(transport, ranks, given):
+            print(f"{name:<12} {text}".rstrip())
     return 0
 
 
@@ -55,7 +58,9 @@ def _this_rank(transport: MPITransport, config: Config) -> Rank:
     return Rank(transport.host, cores, platform.python_version(), numerical_threads)
 
 
-def _page(transport: MPITransport, ranks: Sequence[Rank]) -> list[tuple[str, str]]:
+def _page(
+    transport: MPITransport, ranks: Sequence[Rank], given: Sequence[str]
+) -> list[tuple[str, str]]:
     launcher = launch.launcher(os.environ)
     library = mpi_library.loaded()
     pump = "a thread keeps messages moving" if transport.is_thread_safe else "no thread allowed"
@@ -68,7 +73,7 @@ def _page(transport: MPITransport, ranks: Sequence[Rank]) -> list[tuple[str, str
         ("libraries", ", ".join(library.files)),
         ("threads", f"{mpi.thread_level()}: {pump}"),
         ("launcher", launcher.name if launcher else f"none; own: {_own_launcher(library)}"),
-        ("settings", ", ".join(_settings(os.environ)) or "none"),
+        ("settings", ", ".join(given) or "none"),
         ("ranks", str(len(ranks))),
         *(("host", line) for line in _hosts(ranks)),
     ]
@@ -96,7 +101,7 @@ def _settings(environment: Mapping[str, str]) -> list[str]:
 
 
 def _is_setting(name: str) -> bool:
-    return (name.startswith(_SETTINGS) or name in VARIABLES) and name != _OWN_LIST
+    return (name.startswith(_SETTINGS) or name in VARIABLES) and not name.startswith(_NOTES)
 
 
 def _hosts(ranks: Sequence[Rank]) -> list[str]:
