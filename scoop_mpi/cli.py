@@ -148,10 +148,12 @@ def _start_ranks(line: CommandLine) -> None:
     if not (plan.needs_mpiexec or asked.python or asked.is_dry_run):
         return
     command = start.command(asked, plan, _words_before_ours(), line.rank_words, os.environ)
+    variables = start.variables(os.environ)
     if asked.is_dry_run:
-        print(shlex.join(command))
+        settings = [f"{name}={value}" for name, value in variables.items()]
+        print(shlex.join([*settings, *command]))
         raise SystemExit(0)
-    start.become(command)
+    start.become(command, variables)
 
 
 def _words_before_ours() -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def launcher(environment: Mapping[str, str]) -> Launcher | None:
     for candidate in _LAUNCHERS:
         if not candidate.has_started_us(environment):
             continue
-        if candidate is _SRUN and _is_slurm_shell(environment):
+        if candidate is _SRUN and is_slurm_shell(environment):
             continue
         if candidate is _PBSDSH and environment[_PBSDSH.rank] in ("0", "1"):
             continue  # the job script itself is the first task of a PBS job
@@ -84,7 +84,8 @@ def launcher(environment: Mapping[str, str]) -> Launcher | None:
     return None
 
 
-def _is_slurm_shell(environment: Mapping[str, str]) -> bool:
+def is_slurm_shell(environment: Mapping[str, str]) -> bool:
+    """Say whether this process was started in a shell that Slurm opened: a step, but no rank."""
     step = environment.get("SLURM_STEP_ID", "")
     is_special = step.isdecimal() and int(step) >= _FIRST_SPECIAL_STEP
     return is_special or "SLURM_PTY_PORT" in environment  # srun --pty bash

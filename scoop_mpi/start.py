@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from scoop_mpi import hosts, mpi_library, mpiexec
+from scoop_mpi import hosts, launch, mpi_library, mpiexec
 from scoop_mpi.errors import StartError
 from scoop_mpi.hosts import Host
 
@@ -135,8 +135,17 @@ def command(
     return [launcher, *options, python, *before, *words]
 
 
-def become(command: Sequence[str]) -> NoReturn:
-    """Become another program.
+def variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that mpiexec needs besides those that are set."""
+    if launch.is_slurm_shell(environment):
+        # mpiexec has srun start its helpers, as another step. The shell's own step holds the CPUs,
+        # and srun would wait for them for ever.
+        return {"SLURM_OVERLAP": "1"}
+    return {}
+
+
+def become(command: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
+    """Become another program, with `variables` added to the environment.
 
     Raises:
         StartError: it can't be run.
@@ -144,6 +153,6 @@ def become(command: Sequence[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execv(command[0], list(command))
+        os.execve(command[0], list(command), {**os.environ, **variables})
     except OSError as error:
         raise StartError(f"can't run {shlex.join(command)}: {error}") from error

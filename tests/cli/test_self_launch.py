@@ -80,6 +80,24 @@ def test_ranks_are_placed_on_the_hosts(write_program: WriteProgram, tmp_path: Pa
         assert run.stdout == f"{size} [0, 1, 4] []\n"
 
 
+def test_each_host_gets_its_ranks(write_program: WriteProgram, tmp_path: Path) -> None:
+    """Several hosts are played by this one: what stands in for ssh runs the command here."""
+    if uses_open_mpi():
+        pytest.skip("Open MPI's MPI_Init fails where two hosts are one")
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f"""#!/bin/sh
+        while [ "${{1#-}}" != "$1" ]; do shift; done
+        echo "$1" >> {tmp_path}/hosts
+        shift
+        exec sh -c "$*"
+    """)
+    ssh.chmod(0o755)
+    options = ("--host", "a", "b", "a", "--mpiexec-args", f"-launcher ssh -launcher-exec {ssh}")
+    run = launch(*options, "-n", "4", write_program(SQUARES), ranks=None).check()
+    assert run.stdout == "4 [0, 1, 4] []\n"
+    assert sorted((tmp_path / "hosts").read_text().split()) == ["a", "b"]
+
+
 def test_what_is_dry_run_can_be_run(write_program: WriteProgram) -> None:
     program = write_program(SQUARES)
     shown = launch("--dry-run", "-n", "2", "-v", program, "a b", ranks=None).check()

@@ -229,6 +229,12 @@ def test_a_scheduler_tells_mpich_itself_but_open_mpi_is_told(
     assert openmpi[1:6] == ["-n", "4", "--host", "a:2,b:2", sys.executable]
 
 
+def test_within_a_shell_that_slurm_opened_the_ranks_may_use_its_cpus() -> None:
+    job = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "1"}
+    assert start.variables({**job, "SLURM_PTY_PORT": "40000"}) == {"SLURM_OVERLAP": "1"}
+    assert start.variables(job) == {}
+
+
 def test_a_python_that_can_not_be_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"can't run the Python .*absent"):
         used_by(str(tmp_path / "absent"))
