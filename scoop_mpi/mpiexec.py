@@ -107,7 +107,8 @@ def options(
         family: which MPI.
         ranks: how many ranks.
         hosts: where, and how many on each; none: where the launcher chooses.
-        given: options of the user's own, which go before ours, and replace them.
+        given: options of the user's own. They go before ours; where to put and bind ranks they
+            replace ours.
         has_room: whether a scheduler has given as many slots as there are ranks.
         environment: the names of the variables that are set.
     """
@@ -120,9 +121,10 @@ def options(
     if not has_room:
         # Its slots are physical cores, and it refuses to start more ranks than that, or to bind
         # them. How many there are is settled here; where each runs the kernel knows best.
-        for option, value in (("--map-by", ":OVERSUBSCRIBE"), ("--bind-to", "none")):
-            if not any(word.lstrip("-") == option.lstrip("-") for word in given):
-                chosen += [option, value]
+        named = {word.lstrip("-").partition("=")[0] for word in given}
+        for option, value in (("map-by", ":OVERSUBSCRIBE"), ("bind-to", "none")):
+            if option not in named:
+                chosen += [f"--{option}", value]
     if hosts:
         for name in sorted(set(_PASSED_ON).intersection(environment)):
             chosen += ["-x", name]
