@@ -31,8 +31,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable
 from threading import get_ident
 from typing import Protocol
 
@@ -59,8 +58,9 @@ _BRISK = 20e-6
 # Bytes of results and arguments that may wait to be sent while new tasks are begun.
 MOST_BYTES_PENDING = 64 << 20
 # Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
-# them may use 50 frames of its own, at the default recursion limit of 1,000.
-_LEVELS = 16
+# them may use 30 frames of its own, at the default recursion limit of 1,000. With fewer, a tree of
+# tasks would have more of its tasks at a level where it is looked, which takes longer than a task.
+_LEVELS = 24
 
 Job = Callable[[], object]
 
@@ -174,7 +174,8 @@ class Hub(HotPath):
         Raises:
             TimeoutError: it was not done within `timeout` seconds.
         """
-        self.run_due_callbacks()
+        if self.callbacks_due:
+            self.run_due_callbacks()
         deadline = self.deadline(timeout)
         if deadline is not None:
             self.leave_to_others([future], deadline)
@@ -217,8 +218,7 @@ class Hub(HotPath):
         if self._is_stack_deep():
             self._urgent.append(future)
             return False
-        with self._level():
-            future.run()
+        self._run_on_this_stack(future.run)
         if isinstance(future.failure, KeyboardInterrupt):
             raise future.failure  # Ctrl-C is for the program, not for the task that it met
         return True
@@ -238,15 +238,14 @@ class Hub(HotPath):
             return False
         return True
 
-    @contextmanager
-    def _level(self) -> Iterator[None]:
-        """One task more on this stack."""
+    def _run_on_this_stack(self, run: Callable[[], object]) -> None:
+        """Run one task more on this stack."""
         depth, limit = self.depth, self.depth_limit
         self.depth = depth + 1
         if depth >= limit:  # it has been looked at
             self.depth_limit = depth + _LEVELS
         try:
-            yield
+            run()
         finally:
             self.depth, self.depth_limit = depth, limit
 
@@ -298,8 +297,10 @@ class Hub(HotPath):
         if is_elsewhere or not self._is_stack_deep():
             window = span.claim()
             if window is not None:
-                with nullcontext() if is_elsewhere else self._level():
+                if is_elsewhere:
                     self._run_window(window)
+                else:
+                    self._run_on_this_stack(lambda: self._run_window(window))
                 return
         if not waiter.wait(deadline):
             raise TimeoutError("the time limit is over")
