@@ -18,7 +18,6 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build"]
 
 myst_enable_extensions = ["deflist"]
 # Sections can be linked to by the names that GitHub gives them.
@@ -29,15 +28,17 @@ default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_numpy_docstring = False
+# The parameter callable_ is no reference to something called callable.
+strip_signature_backslash = True
 # Python's own names are not linked to: their index would have to be fetched at each build.
-nitpick_ignore_regex = [
-    (r"py:.*", r"(collections|concurrent|functools|logging|typing)\..*"),
-    (r"py:class", r"(Any|Callable|Iterable|Iterator|Literal|NamedTuple)"),
-    (r"py:class", r"(bool|dict|float|int|list|object|set|str|tuple|BaseException)"),
-    (r"py:exc", r"\w*(Error|Exception)"),
-]
+nitpick_ignore_regex = [(r"py:class", r"(collections\.abc|logging)\..*")]
+
+# Dashes only: quotation marks and dots stay as they are typed, and as messages have them.
+smartquotes_action = "D"
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"scoop_mpi {version}"
 html_copy_source = False
 html_show_copyright = False
