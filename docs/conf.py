@@ -23,6 +23,8 @@ myst_enable_extensions = ["deflist"]
 # Sections can be linked to by the names that GitHub gives them.
 myst_heading_anchors = 3
 
+# Blocks that don't say what they are show diagrams.
+highlight_language = "text"
 # In the docstrings a word between single backticks is code.
 default_role = "code"
 autodoc_member_order = "bysource"

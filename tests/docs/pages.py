@@ -23,11 +23,12 @@ import re
 import symtable
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.launch import ROOT
 
 DOCS = ROOT / "docs"
+# They show no programs, but diagrams, and what benchmarks have measured.
+NOT_TESTED = {"design.md", "performance.md", "scale.md"}
 
 _FENCE = re.compile(r"```(?:\{code-block\} )?(?P<language>\S*)$")
 _COMMENT = re.compile(r"% (?P<note>.*)$")
@@ -88,8 +89,17 @@ class Step:
 
 def read_page(page: str) -> list[Block]:
     """Return the blocks of a page, which is named by its path under docs/."""
+    return find_blocks(page, (DOCS / page).read_text(encoding="utf-8"))
+
+
+def find_blocks(page: str, text: str) -> list[Block]:
+    """Return the blocks in the text of a page.
+
+    Raises:
+        ValueError: it is not clear what a block, or a comment, is for.
+    """
     blocks: list[Block] = []
-    lines = iter(enumerate((DOCS / page).read_text(encoding="utf-8").splitlines(), 1))
+    lines = iter(enumerate(text.splitlines(), 1))
     notes: list[str] = []
     for number, line in lines:
         if comment := _COMMENT.match(line):
@@ -135,7 +145,11 @@ def files(blocks: list[Block]) -> dict[str, str]:
 
 
 def steps(blocks: list[Block]) -> list[Step]:
-    """Return what a page runs, in order: shell blocks, and parts of its own program."""
+    """Return what a page runs, in order: shell blocks, and parts of its own program.
+
+    Raises:
+        ValueError: a text block is neither a file nor what a command prints.
+    """
     found: list[Step] = []
     for block in blocks:
         if block.caption:
@@ -174,5 +188,5 @@ def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
 
 def pages() -> list[str]:
     """Return the pages whose blocks are tested: the tutorial, the manual and the like."""
-    names = [path.relative_to(DOCS).as_posix() for path in Path(DOCS).rglob("*.md")]
-    return sorted(set(names) - {"design.md", "performance.md", "scale.md", "reference.md"})
+    names = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    return sorted(names - NOT_TESTED)
