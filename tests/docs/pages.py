@@ -71,12 +71,26 @@ class Block:
 
     def is_printed_in(self, output: str, *, with_more: bool = False) -> bool:
         """Say whether `output` is what this block shows; `with_more`: or begins with it."""
-        want, got = self.text, output
-        if with_more:
-            want, got = want + "...end\n", got + "end\n"
         if _ANY_ORDER in self.notes:
-            want, got = ("\n".join(sorted(text.splitlines())) + "\n" for text in (want, got))
-        return doctest.OutputChecker().check_output(want, got, _COMPARE)
+            return _are_the_same_lines(self.text.splitlines(), output.splitlines())
+        if with_more:
+            return _fits(f"{self.text}...end\n", f"{output}end\n")
+        return _fits(self.text, output)
+
+
+def _fits(shown: str, printed: str) -> bool:
+    return doctest.OutputChecker().check_output(shown, printed, _COMPARE)
+
+
+def _are_the_same_lines(shown: list[str], printed: list[str]) -> bool:
+    """Say whether each line that is shown was printed, once, and nothing else."""
+    left = list(printed)
+    for line in shown:
+        fitting = [candidate for candidate in left if _fits(line, candidate)]
+        if not fitting:
+            return False
+        left.remove(fitting[0])
+    return not left
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,9 @@ def test_more_may_follow_only_where_it_may() -> None:
 
 def test_lines_in_any_order() -> None:
     assert block("a\nb\n", "in any order").is_printed_in("b\na\n")
+    assert block("... a\n... b\n", "in any order").is_printed_in("1 b\n2 a\n")
     assert not block("a\nb\n", "in any order").is_printed_in("b\nb\n")
+    assert not block("a\nb\n", "in any order").is_printed_in("b\na\nc\n")
     assert not block("a\nb\n").is_printed_in("b\na\n")
 
 
