@@ -78,6 +78,14 @@ def test_dots_stand_for_anything() -> None:
     assert not shown.is_printed_in("rank 1 (node):\nmiddle\nend\n")
 
 
+@pytest.mark.parametrize("between", ["", "b\n", "b\nc d\n"])
+def test_a_line_of_dots_stands_for_any_lines(between: str) -> None:
+    shown = block("a\n...\nz\n")
+    assert shown.is_printed_in(f"a\n{between}z\n")
+    assert not shown.is_printed_in(f"a\n{between}y\n")
+    assert not shown.is_printed_in(f"az\n{between}")
+
+
 def test_more_may_follow_only_where_it_may() -> None:
     shown = block("failed\n")
     assert shown.is_printed_in("failed\nmpiexec: status 1\n", with_more=True)
