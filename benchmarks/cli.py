@@ -1,0 +1,75 @@
+"""The command line: what to measure, and where the results go."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import records, report, runner
+from benchmarks.cases import CASES, Case
+from benchmarks.launcher import Environment, JobFailed
+from benchmarks.records import Results
+
+_ROUNDS = 5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks for; return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        results = _results(options)
+    except (JobFailed, ValueError, OSError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 2
+    if options.output:
+        records.dump(results, options.output)
+    print()
+    print(report.markdown(CASES.values(), results))
+    return 1 if any(record.error is not None for record in results.records) else 0
+
+
+def _results(options: argparse.Namespace) -> Results:
+    if options.report:
+        return records.merged(records.load(path) for path in options.report)
+    pythons = options.python or [sys.executable]
+    plan = runner.Plan(
+        _cases(options),
+        [Environment.of(python) for python in pythons],
+        options.rounds or (1 if options.short else _ROUNDS),
+        options.short,
+    )
+    return runner.run(plan, lambda line: print(line, flush=True))
+
+
+def _cases(options: argparse.Namespace) -> list[Case]:
+    names = options.only.split(",") if options.only else list(CASES)
+    unknown = [name for name in names if name not in CASES]
+    if unknown:
+        raise ValueError(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    is_long_too = options.full or bool(options.only)
+    return [CASES[name] for name in names if is_long_too or not CASES[name].is_long]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure scoop_mpi beside other pools, on this machine.",
+    )
+    parser.add_argument("--only", metavar="CASES", help=f"of {', '.join(CASES)}; commas between")
+    parser.add_argument("--short", action="store_true", help="little work, one round")
+    parser.add_argument("--full", action="store_true", help="also the cases that take minutes")
+    parser.add_argument("--rounds", type=int, help=f"measure each so often (default: {_ROUNDS})")
+    parser.add_argument(
+        "--python",
+        action="append",
+        metavar="PATH",
+        help="an interpreter to run the jobs with, and so an MPI (default: this one); the first "
+        "one's peers are measured, each further one adds its MPI",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the results, as JSON")
+    parser.add_argument(
+        "--report", type=Path, nargs="+", metavar="FILE", help="measure nothing: read these results"
+    )
+    return parser

@@ -1,0 +1,278 @@
+"""What is measured of a pool. Each function returns its metrics: seconds, bytes, counts.
+
+Each checks that the results are right, and those about travelling that the tasks have travelled.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks import workloads
+from benchmarks.peers import Pool
+from benchmarks.records import Metrics
+from benchmarks.stats import greedy_makespan, metg, percentiles
+from benchmarks.timing import long_enough, seconds_per_iteration, timed
+
+Measurement = Callable[..., Metrics]
+
+
+class WrongResult(Exception):
+    """A pool's results are not right, so its times mean nothing."""
+
+
+def expect(is_right: bool, what: str) -> None:
+    """Raise unless a result is right."""
+    if not is_right:
+        raise WrongResult(what)
+
+
+def nested(pool: Pool, *, n: int, repeats: int) -> Metrics:
+    """Fibonacci numbers, recursively: a task for each call, and the plain calls, in turn."""
+    from benchmarks import nested as of_scoop_mpi
+
+    return _nested(of_scoop_mpi.fib, n, repeats)
+
+
+def nested_scoop(pool: Pool, *, n: int, repeats: int) -> Metrics:
+    """The same with SCOOP 0.7."""
+    from benchmarks import nested_scoop as of_scoop
+
+    return _nested(of_scoop.fib, n, repeats)
+
+
+def _nested(fib: Callable[[int], int], n: int, repeats: int) -> Metrics:
+    calls = 2 * workloads.fib(n + 1) - 1
+    fib(n // 2)
+    of_tasks, of_calls = [], []
+    for _ in range(repeats):
+        seconds, value = timed(lambda: fib(n))
+        of_tasks.append(seconds / (calls - 1))  # the outermost is no task
+        seconds, plain = timed(lambda: workloads.fib(n))
+        of_calls.append(seconds / calls)
+        expect(value == plain, f"fib({n}) is {plain}, not {value}")
+    return {
+        "task_seconds": statistics.median(of_tasks),
+        "call_seconds": statistics.median(of_calls),
+        "tasks": calls - 1,
+    }
+
+
+def poll_round_trip(pool: Pool, *, count: int) -> Metrics:
+    """Submit one task and ask `done` until it is, again and again. All run elsewhere."""
+    here = os.getpid()
+    submit, done, result, process_id = pool.submit, pool.done, pool.result, workloads.process_id
+    clock = time.perf_counter
+    seconds = []
+    travelled = 0
+    for index in range(count + count // 10):
+        begin = clock()
+        future = submit(process_id, index)
+        while not done(future):
+            pass
+        seconds.append(clock() - begin)
+        travelled += result(future) != here
+    # A future that is polled for long runs where it is polled: not what is measured here.
+    expect(travelled >= 0.99 * len(seconds), f"only {travelled} of {len(seconds)} tasks travelled")
+    return _distribution(seconds[count // 10 :])
+
+
+def submit_result(pool: Pool, *, count: int) -> Metrics:
+    """Submit one task and wait for its result, again and again."""
+    submit, result, noop = pool.submit, pool.result, workloads.noop
+    for index in range(count // 10):
+        result(submit(noop, index))
+    clock = time.perf_counter
+    seconds = []
+    begin_all = clock()
+    for index in range(count):
+        begin = clock()
+        value = result(submit(noop, index))
+        seconds.append(clock() - begin)
+        expect(value == index, f"result {value!r} where {index} was right")
+    total = clock() - begin_all
+    return {"mean": total / count} | _distribution(seconds)
+
+
+def _distribution(seconds: list[float]) -> Metrics:
+    ranked = percentiles(seconds)
+    return {
+        "p50": ranked[50],
+        "p99": ranked[99],
+        "worst": ranked[100],
+        "percentiles": list(ranked),
+    }
+
+
+def map_many(pool: Pool, *, count: int, repeats: int) -> Metrics:
+    """Sum what `map` gives of many calls that do nothing."""
+    sum(pool.map(workloads.noop, range(1000)))
+    seconds = []
+    for _ in range(repeats):
+        gc.collect()
+        duration, total = timed(lambda: sum(pool.map(workloads.noop, range(count))))
+        expect(total == count * (count - 1) // 2, f"the sum {total!r} is wrong")
+        seconds.append(duration)
+    return {"seconds": statistics.median(seconds), "rate": count / statistics.median(seconds)}
+
+
+def submit_many(pool: Pool, *, count: int, repeats: int) -> Metrics:
+    """Submit many calls that do nothing, then take every result."""
+    submit, result, noop = pool.submit, pool.result, workloads.noop
+
+    def run() -> int:
+        futures = [submit(noop, index) for index in range(count)]
+        return sum([result(future) for future in futures])
+
+    for index in range(100):
+        result(submit(noop, index))
+    seconds = []
+    for _ in range(repeats):
+        gc.collect()
+        duration, total = timed(run)
+        expect(total == count * (count - 1) // 2, f"the sum {total!r} is wrong")
+        seconds.append(duration)
+    return {"seconds": statistics.median(seconds), "rate": count / statistics.median(seconds)}
+
+
+def bandwidth(pool: Pool, *, sizes: list[int], repeats: int) -> Metrics:
+    """Send arrays, one at a time, to another process, which answers with a few bytes."""
+    here = os.getpid()
+    rates: list[float] = []
+    for size in sizes:
+        array = np.full(size, 7, np.uint8)
+        seconds = []
+        for _ in range(repeats + 1):
+            begin = time.perf_counter()
+            future = pool.submit(workloads.received, array)
+            while pool.workers > 1 and not pool.done(future):
+                pass
+            answer = pool.result(future)
+            seconds.append(time.perf_counter() - begin)
+            expect(answer[:2] == (size, 7), f"the array of {size} bytes arrived as {answer}")
+            expect(answer[2] != here, "the array did not travel")
+        rates.append(size / statistics.median(seconds[1:]))
+    return {"sizes": [float(size) for size in sizes], "rates": rates, "rate": rates[-1]}
+
+
+def granularity(pool: Pool, *, lengths: list[float], seconds: float, most: int) -> Metrics:
+    """Map tasks of each length, and find METG(50 %).
+
+    Args:
+        pool: the pool.
+        lengths: of the tasks' own work, in seconds, shortest first.
+        seconds: how long each run should take, about.
+        most: the number of tasks that no run exceeds.
+    """
+    rates, granularities, efficiencies = [], [], []
+    list(pool.map(workloads.busy, [1] * 100))
+    for length in lengths:
+        per_iteration = seconds_per_iteration()
+        iterations = max(1, round(length / per_iteration))
+        right = workloads.busy(iterations)
+
+        def run(count: int, iterations: int = iterations, right: int = right) -> None:
+            values = list(pool.map(workloads.busy, [iterations] * count))
+            expect(values.count(right) == count, f"not all of {count} results are right")
+
+        count, duration = long_enough(run, seconds, most)
+        rates.append(count / duration)
+        granularities.append(duration * pool.workers / count)
+        efficiencies.append(iterations * per_iteration / granularities[-1])
+    return {
+        "lengths": list(lengths),
+        "rates": rates,
+        "granularities": granularities,
+        "efficiencies": efficiencies,
+        "metg": metg(granularities, efficiencies, 0.5),
+    }
+
+
+def uneven(pool: Pool, *, count: int, shortest: float, longest: float, cores: int) -> Metrics:
+    """Tasks that compute for different times: one after the other here, by map, and by submit.
+
+    The serial time is measured before and after, since other jobs slow the machine down at times.
+    """
+    per_iteration = seconds_per_iteration()
+    work = [
+        round(length / per_iteration)
+        for length in workloads.uneven_lengths(count, shortest, longest)
+    ]
+    list(pool.map(workloads.busy, [1000] * 4 * pool.workers))
+    before, right = timed(lambda: [workloads.busy(iterations) for iterations in work])
+    by_map, mapped = timed(lambda: list(pool.map(workloads.busy, work)))
+    by_submit, submitted = timed(
+        lambda: [
+            pool.result(future)
+            for future in [pool.submit(workloads.busy, iterations) for iterations in work]
+        ]
+    )
+    after, _ = timed(lambda: [workloads.busy(iterations) for iterations in work])
+    expect(mapped == right == submitted, "the results differ from the serial ones")
+    serial = (before + after) / 2
+    return {
+        "serial_seconds": serial,
+        "map_seconds": by_map,
+        "submit_seconds": by_submit,
+        "map_efficiency": serial / (cores * by_map),
+        "submit_efficiency": serial / (cores * by_submit),
+        "greedy_efficiency": sum(work) / (cores * greedy_makespan(work, cores)),
+    }
+
+
+def sleeping(
+    pool: Pool, *, count: int, shortest: float, longest: float, each: float, repeats: int
+) -> Metrics:
+    """Tasks that sleep for different times, by map and by submit; and one task for each worker."""
+    lengths = workloads.uneven_lengths(count, shortest, longest)
+    total = sum(lengths)
+    slept = workloads.slept
+
+    def submitted() -> list[int]:
+        futures = [pool.submit(slept, length) for length in lengths]
+        return [pool.result(future) for future in futures]
+
+    list(pool.map(slept, [0.01] * 4 * pool.workers))
+    by_map, by_submit, one_each = [], [], []
+    for _ in range(repeats):
+        by_map.append(timed(lambda: list(pool.map(slept, lengths)))[0])
+        by_submit.append(timed(submitted)[0])
+        one_each.append(timed(lambda: list(pool.map(slept, [each] * pool.workers)))[0])
+    return {
+        "map_efficiency": total / (pool.workers * statistics.median(by_map)),
+        "submit_efficiency": total / (pool.workers * statistics.median(by_submit)),
+        "greedy_efficiency": total / (pool.workers * greedy_makespan(lengths, pool.workers)),
+        "one_each_efficiency": each / statistics.median(one_each),
+    }
+
+
+OF_POOLS: Mapping[str, Measurement] = {
+    function.__name__: function
+    for function in (
+        nested,
+        nested_scoop,
+        poll_round_trip,
+        submit_result,
+        map_many,
+        submit_many,
+        bandwidth,
+        granularity,
+        uneven,
+        sleeping,
+    )
+}
+
+
+def measure(pool: Pool, name: str, parameters: Mapping[str, Any]) -> Metrics:
+    """Make a measurement of a pool.
+
+    Raises:
+        KeyError: there is none of this name.
+    """
+    return OF_POOLS[name](pool, **parameters)

@@ -1,0 +1,168 @@
+"""Run cases: a job for each contestant, each in turn, so that noise of the machine hits all alike.
+
+for each case, for each round:
+    for each contestant (a round later begins with the next one):
+        for each MPI it uses: start a job -> metrics, or an error -> Record
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import launcher
+from benchmarks.cases import Case, Contestant
+from benchmarks.launcher import Environment, JobFailed
+from benchmarks.peers import PEERS
+from benchmarks.records import Record, Results
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run.
+
+    Attributes:
+        cases: in order.
+        environments: the first is for all peers, the others for what uses MPI.
+        rounds: how often each contestant is measured.
+        is_short: whether the work is the short one.
+    """
+
+    cases: Sequence[Case]
+    environments: Sequence[Environment]
+    rounds: int
+    is_short: bool
+
+
+def run(plan: Plan, say: Say) -> Results:
+    """Measure everything, and say how it goes.
+
+    Args:
+        plan: what to run.
+        say: takes lines for whoever watches.
+    """
+    absent = absent_peers(plan)
+    for name, reason in absent.items():
+        say(f"left out: {name} ({reason})")
+    records = list(_records(plan, absent.keys(), say))
+    return Results(describe_machine(plan.environments), tuple(records), absent)
+
+
+def absent_peers(plan: Plan) -> dict[str, str]:
+    """Return which peers the cases ask for and the first interpreter doesn't have, and why."""
+    wanted = {contestant.peer for case in plan.cases for contestant in _contestants(case, plan)}
+    python = plan.environments[0].python
+    code = "import sys; from benchmarks.peers import PEERS; "
+    code += "print(*[p.name for p in PEERS.values() if not p.is_installed()], sep='\\n')"
+    missing = set(launcher.run([python, "-c", code], limit=60).splitlines())
+    return {name: "not installed" for name in PEERS if name in wanted & missing}
+
+
+def _records(plan: Plan, absent: Iterable[str], say: Say) -> Iterator[Record]:
+    for case in plan.cases:
+        say(f"{case.name}: {case.title}")
+        jobs = [
+            (contestant, environment)
+            for contestant in _contestants(case, plan)
+            if contestant.peer not in absent
+            for environment in _environments(contestant, plan)
+        ]
+        for round_ in range(plan.rounds):
+            start = round_ % len(jobs)
+            for contestant, environment in jobs[start:] + jobs[:start]:
+                yield _record(case, contestant, environment, round_, plan.is_short, say)
+
+
+def _contestants(case: Case, plan: Plan) -> list[Contestant]:
+    return [it for it in case.contestants if it.is_in_short or not plan.is_short]
+
+
+def _uses_mpi(contestant: Contestant) -> bool:
+    return contestant.in_each_mpi or PEERS[contestant.peer].launch == "mpiexec"
+
+
+def _environments(contestant: Contestant, plan: Plan) -> Sequence[Environment]:
+    return plan.environments if _uses_mpi(contestant) else plan.environments[:1]
+
+
+def _record(
+    case: Case,
+    contestant: Contestant,
+    environment: Environment,
+    round_: int,
+    is_short: bool,
+    say: Say,
+) -> Record:
+    parameters = dict(contestant.parameters) | (dict(contestant.short) if is_short else {})
+    name = environment.mpi if _uses_mpi(contestant) else ""
+    metrics, error = {}, None
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        output = Path(folder) / "metrics"
+        command = job_command(contestant, environment, str(output), json.dumps(parameters))
+        try:
+            written = launcher.run(command, contestant.limit)
+            metrics = json.loads(output.read_text())
+        except JobFailed as failure:
+            error = str(failure)
+        except FileNotFoundError:
+            error = f"no metrics were written:\n{written[-4000:]}"
+    where = f" ({name})" if name else ""
+    say(f"  {round_ + 1}. {contestant.name}{where}: {error or _in_short(metrics)}")
+    return Record(case.name, contestant.name, name, contestant.workers, round_, metrics, error)
+
+
+def job_command(
+    contestant: Contestant, environment: Environment, output: str, parameters: str
+) -> list[str]:
+    """Return the command that measures one contestant once."""
+    peer = PEERS[contestant.peer]
+    workers = str(contestant.workers)
+    job = (output, peer.name, workers, contestant.measurement, parameters)
+    module = (*peer.options, "-m", "benchmarks.job", *job)
+    match peer.launch:
+        case "mpiexec":
+            return environment.command(contestant.workers + peer.extra_ranks, *module)
+        case "scoop":
+            script = str(Path(__file__).with_name("job.py"))
+            return [environment.python, *peer.options, "-n", workers, script, *job]
+        case "python":
+            return [environment.python, *module]
+
+
+def _in_short(metrics: dict[str, float | list[float]]) -> str:
+    return ", ".join(
+        f"{name} {value:.4g}" for name, value in metrics.items() if not isinstance(value, list)
+    )
+
+
+def describe_machine(environments: Iterable[Environment]) -> dict[str, str]:
+    """Return what one should know of the machine when reading the figures."""
+    pythons = {environment.python for environment in environments}
+    versions = {
+        subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
+        for python in pythons
+    }
+    return {
+        "cores": str(len(os.sched_getaffinity(0))),
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.release()}",
+        "Python": ", ".join(sorted(version.removeprefix("Python ") for version in versions)),
+        "MPI": ", ".join(environment.mpi for environment in environments if environment.mpi),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
