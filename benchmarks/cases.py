@@ -7,6 +7,7 @@ same round.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -356,6 +357,238 @@ _import = Case(
     ),
 )
 
+_UNEVEN = {"count": 300, "shortest": 0.001, "longest": 0.04}
+_UNEVEN_SHORT = {"count": 40, "shortest": 0.001, "longest": 0.01}
+_UNEVEN_POOL = _UNEVEN | {"serial_count": 300}
+_UNEVEN_PEERS = ("ProcessPoolExecutor", "multiprocessing.Pool", "mpi4py.futures")
+_TWO = "two processes"
+
+_uneven = Case(
+    "uneven",
+    "300 tasks that compute for 1 to 40 ms, in a random order, on 2 ranks",
+    (
+        *(
+            Contestant(peer, peer, 2, "uneven", _UNEVEN_POOL, _UNEVEN_SHORT)
+            for peer in (OURS, *_UNEVEN_PEERS)
+        ),
+        Contestant(
+            _TWO,
+            "Python",
+            2,
+            "independent_processes",
+            _UNEVEN | {"processes": 2},
+            _UNEVEN_SHORT,
+        ),
+    ),
+    (
+        Figure(
+            "efficiency of map, of the serial time of the same tasks",
+            OURS,
+            "map_efficiency",
+            "share",
+            None,
+            at_least(0.97),
+        ),
+        Figure(
+            "efficiency of submit, likewise",
+            OURS,
+            "submit_efficiency",
+            "share",
+            None,
+            at_least(0.97),
+        ),
+        Figure(
+            "efficiency of map, beside two independent processes",
+            OURS,
+            "map_efficiency",
+            "share",
+            (_TWO, "efficiency"),
+        ),
+        Figure(
+            "efficiency of submit, beside two independent processes",
+            OURS,
+            "submit_efficiency",
+            "share",
+            (_TWO, "efficiency"),
+        ),
+        Figure(
+            "efficiency of map, beside multiprocessing.Pool",
+            OURS,
+            "map_efficiency",
+            "share",
+            ("multiprocessing.Pool", "map_efficiency"),
+        ),
+    ),
+)
+
+_SLEEP = {"count": 300, "shortest": 0.001, "longest": 0.04, "each": 0.05, "repeats": 5}
+_SLEEP_SHORT = {"count": 60, "repeats": 1}
+
+_sleep = Case(
+    "sleep",
+    "The same 300 lengths, slept, on 16 ranks; and one task of 50 ms for each rank",
+    tuple(
+        Contestant(peer, peer, 16, "sleeping", _SLEEP, _SLEEP_SHORT, is_in_short=peer == OURS)
+        for peer in (OURS, "ProcessPoolExecutor", "multiprocessing.Pool", "mpi4py.futures")
+    ),
+    (
+        Figure(
+            "efficiency of map of sleeping tasks on 16 ranks",
+            OURS,
+            "map_efficiency",
+            "share",
+            None,
+            at_least(0.95),
+        ),
+        Figure(
+            "efficiency of submit, likewise",
+            OURS,
+            "submit_efficiency",
+            "share",
+            None,
+            at_least(0.95),
+        ),
+        Figure(
+            "what each task to the first free rank, at no cost, would give",
+            OURS,
+            "greedy_efficiency",
+            "share",
+        ),
+        Figure(
+            "efficiency of one task of 50 ms for each of 16 ranks",
+            OURS,
+            "one_each_efficiency",
+            "share",
+            None,
+            at_least(0.85),
+        ),
+    ),
+)
+
+
+def _powers_of_two(most: int) -> list[int]:
+    return [1 << exponent for exponent in range(most.bit_length())]
+
+
+_SPEEDUP = {"count": 120, "shortest": 0.001, "longest": 0.02, "serial_count": 120}
+_SPEEDUP_SLEEP = _SLEEP | {"count": 480, "repeats": 1}
+_SPEEDUP_PEERS = (OURS, "ProcessPoolExecutor", "multiprocessing.Pool", "mpi4py.futures")
+_CORES = len(os.sched_getaffinity(0))
+
+_speedup = Case(
+    "speedup",
+    "Speed-up: computing tasks on as many ranks as there are cores, sleeping ones on up to 16",
+    (
+        *(
+            Contestant(
+                f"{peer}, {ranks} computing",
+                peer,
+                ranks,
+                "uneven",
+                _SPEEDUP,
+                _UNEVEN_SHORT,
+                is_in_short=peer == OURS,
+            )
+            for ranks in _powers_of_two(_CORES)
+            for peer in _SPEEDUP_PEERS
+        ),
+        *(
+            Contestant(
+                f"{peer}, {ranks} sleeping",
+                peer,
+                ranks,
+                "sleeping",
+                _SPEEDUP_SLEEP,
+                is_in_short=False,
+            )
+            for ranks in _powers_of_two(16)
+            for peer in _SPEEDUP_PEERS
+        ),
+    ),
+    (),
+)
+
+_idle = Case(
+    "idle",
+    "An idle worker's share of a core: 16 ranks, the root asleep",
+    (
+        Contestant(
+            OURS,
+            OURS,
+            16,
+            "idle_share",
+            {"settle": 2.0, "seconds": 20.0},
+            {"settle": 0.5, "seconds": 2.0},
+        ),
+    ),
+    (
+        Figure(
+            "share of a core, mean of the idle ranks", OURS, "mean", "share", None, at_most(0.005)
+        ),
+        Figure("the same, of the busiest of them", OURS, "worst", "share"),
+    ),
+)
+
+_ranks128 = Case(
+    "ranks128",
+    "A whole small program on 128 ranks, from start to end",
+    (
+        Contestant(
+            OURS,
+            "Python",
+            128,
+            "whole_jobs",
+            {"ranks": 128, "tasks": 100_000, "repeats": 1, "limit": 250.0},
+            {"ranks": 4},
+            in_each_mpi=True,
+            limit=600.0,
+        ),
+    ),
+    (
+        Figure(
+            "a program on 128 ranks, beside one that only imports mpi4py",
+            OURS,
+            "seconds",
+            "s",
+            (OURS, "empty_seconds"),
+            at_most(1.5),
+        ),
+    ),
+    is_long=True,
+)
+
+_memory = Case(
+    "memory",
+    "Peak memory of the root over sum(map(noop, range(10_000_000)))",
+    (Contestant(OURS, OURS, 2, "peak_memory", {"count": 10_000_000}, {"count": 1_000_000}),),
+    (Figure("memory for each item", OURS, "bytes_per_item", "bytes", None, at_most(150)),),
+)
+
+_STREAM = {"size": 10 * _MB, "count": 80, "repeats": 5}
+_STREAM_SHORT = {"count": 40, "repeats": 1}
+
+_stream = Case(
+    "stream",
+    "Results of 10 MB each, streaming back to the root from 4 ranks",
+    (
+        Contestant(OURS, OURS, 5, "stream", _STREAM | {"probes": 200}, _STREAM_SHORT),
+        Contestant("mpi4py", "mpi4py", 5, "stream_arrays", _STREAM, _STREAM_SHORT),
+    ),
+    (
+        Figure(
+            "bandwidth of results, beside raw Send", OURS, "rate", "bytes/s", ("mpi4py", "rate")
+        ),
+        Figure(
+            "round trip of a constant through the root meanwhile, median, beside the same in quiet",
+            OURS,
+            "busy_p50",
+            "s",
+            (OURS, "quiet_p50"),
+        ),
+        Figure("the same, the slowest", OURS, "busy_worst", "s", (OURS, "quiet_worst")),
+    ),
+)
+
 CASES: Mapping[str, Case] = {
     case.name: case
     for case in (
@@ -366,6 +599,13 @@ CASES: Mapping[str, Case] = {
         _submit_many,
         _bandwidth,
         _metg,
+        _uneven,
+        _sleep,
+        _speedup,
+        _stream,
         _import,
+        _memory,
+        _idle,
+        _ranks128,
     )
 }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import records, report, runner
+from benchmarks import plots, records, report, runner
 from benchmarks.cases import CASES, Case
-from benchmarks.launcher import Environment, JobFailed
+from benchmarks.launcher import Environment, JobFailed, NoWorld, is_within_job
 from benchmarks.records import Results
 
 _ROUNDS = 5
@@ -20,27 +21,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         results = _results(options)
-    except (JobFailed, ValueError, OSError) as error:
+        if results is None:  # a rank that isn't the first
+            return 0
+        _write(options, results)
+    except (JobFailed, NoWorld, ValueError, ImportError, OSError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
-    if options.output:
-        records.dump(results, options.output)
-    print()
-    print(report.markdown(CASES.values(), results))
     return 1 if any(record.error is not None for record in results.records) else 0
 
 
-def _results(options: argparse.Namespace) -> Results:
+def _write(options: argparse.Namespace, results: Results) -> None:
+    if options.output:
+        records.dump(results, options.output)
+    text = report.markdown(CASES.values(), results)
+    if options.page:
+        page = options.page.read_text()
+        options.page.write_text(report.insert(page, text))
+    if options.plots:
+        plots.draw(results.records, options.plots)
+    if not options.page:
+        print(f"\n{text}")
+
+
+def _results(options: argparse.Namespace) -> Results | None:
     if options.report:
         return records.merged(records.load(path) for path in options.report)
+    rounds = options.rounds or (1 if options.short else _ROUNDS)
+    if is_within_job(os.environ):
+        # Not before: it loads MPI, and a process that has done so should start no MPI jobs.
+        from benchmarks import cluster
+
+        return cluster.run(_cases(options), rounds, options.short, _say)
     pythons = options.python or [sys.executable]
     plan = runner.Plan(
         _cases(options),
         [Environment.of(python) for python in pythons],
-        options.rounds or (1 if options.short else _ROUNDS),
+        rounds,
         options.short,
     )
-    return runner.run(plan, lambda line: print(line, flush=True))
+    return runner.run(plan, _say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _cases(options: argparse.Namespace) -> list[Case]:
@@ -71,5 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the results, as JSON")
     parser.add_argument(
         "--report", type=Path, nargs="+", metavar="FILE", help="measure nothing: read these results"
+    )
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="write the table between this page's markers"
+    )
+    parser.add_argument(
+        "--plots", type=Path, metavar="FOLDER", help="draw the plots into this folder"
     )
     return parser

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import platform
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +19,21 @@ import psutil
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
+# Who starts several processes tells each of them so.
+_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "PALS_SIZE")
 _SECONDS_TO_DUMP = 5.0
 _QUESTION = (
-    "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; "
-    "name, version = MPI.get_vendor(); print(name, '.'.join(map(str, version)))"
+    "import mpi4py; mpi4py.rc.initialize = False; "
+    "from benchmarks.raw import mpi_name; print(mpi_name())"
 )
 
 
 class JobFailed(Exception):
     """A job ended with an error, or not at all; the text has the end of its output."""
+
+
+class NoWorld(Exception):
+    """The processes that were started don't form one MPI world; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +42,8 @@ class Environment:
 
     Attributes:
         python: the interpreter.
-        mpi: what the MPI library calls itself; "" if there is none.
-        mpiexec: how a job of that MPI is started, up to the number of ranks; empty without MPI.
+        mpi: what the MPI library calls itself.
+        mpiexec: how a job of that MPI is started, up to the number of ranks.
     """
 
     python: str
@@ -47,27 +55,29 @@ class Environment:
         """Find out about an interpreter.
 
         Raises:
-            JobFailed: it can't be run.
+            JobFailed: it can't be run, or has no MPI.
         """
         mpi = _mpi_of(python)
-        return cls(python, mpi, _mpiexec_of(python, mpi) if mpi else ())
+        return cls(python, mpi, _mpiexec_of(python, mpi))
+
+    def python_version(self) -> str:
+        """Return the interpreter's version."""
+        if self.python == sys.executable:
+            return platform.python_version()
+        answer = subprocess.run([self.python, "-V"], capture_output=True, text=True, check=True)
+        return answer.stdout.strip().removeprefix("Python ")
 
     def command(self, ranks: int, *arguments: str) -> list[str]:
         """Return the command that runs Python on so many ranks."""
-        if not self.mpiexec:
-            raise JobFailed(f"{self.python} has no MPI: pip install 'scoop_mpi[mpich]'")
         return [*self.mpiexec, "-n", str(ranks), self.python, *arguments]
 
 
 @functools.cache
 def _mpi_of(python: str) -> str:
     try:
-        answer = subprocess.run(
-            [python, "-c", _QUESTION], capture_output=True, text=True, timeout=60, check=False
-        )
+        return run([python, "-c", _QUESTION], limit=60).strip().rpartition("\n")[2]
     except OSError as error:
         raise JobFailed(f"can't run {python}: {error}") from error
-    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def _mpiexec_of(python: str, mpi: str) -> tuple[str, ...]:
@@ -79,6 +89,12 @@ def _mpiexec_of(python: str, mpi: str) -> tuple[str, ...]:
     # Open MPI starts no more ranks than there are cores, and gives each a core, unless told.
     options = ("--map-by", ":oversubscribe", "--bind-to", "none") if "Open MPI" in mpi else ()
     return (found, *options)
+
+
+def is_within_job(environment: Mapping[str, str]) -> bool:
+    """Whether a launcher has started this process as one of several."""
+    sizes = [environment.get(name, "") for name in _SIZES]
+    return any(size.isdecimal() and int(size) > 1 for size in sizes)
 
 
 def run(command: Sequence[str], limit: float) -> str:

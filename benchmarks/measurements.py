@@ -10,9 +10,11 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks import workloads
 from benchmarks.peers import Pool
@@ -194,18 +196,29 @@ def granularity(pool: Pool, *, lengths: list[float], seconds: float, most: int) 
     }
 
 
-def uneven(pool: Pool, *, count: int, shortest: float, longest: float, cores: int) -> Metrics:
+def uneven(
+    pool: Pool, *, count: int, shortest: float, longest: float, serial_count: int
+) -> Metrics:
     """Tasks that compute for different times: one after the other here, by map, and by submit.
 
     The serial time is measured before and after, since other jobs slow the machine down at times.
+
+    Args:
+        pool: the pool; each worker is taken to have a core.
+        count: how many tasks.
+        shortest: the length of the shortest task, in seconds.
+        longest: that of the longest.
+        serial_count: how many of the tasks are run serially; the time of all is inferred.
     """
+    cores = pool.workers
     per_iteration = seconds_per_iteration()
     work = [
         round(length / per_iteration)
         for length in workloads.uneven_lengths(count, shortest, longest)
     ]
     list(pool.map(workloads.busy, [1000] * 4 * pool.workers))
-    before, right = timed(lambda: [workloads.busy(iterations) for iterations in work])
+    sample = work[:serial_count]
+    before, right = timed(lambda: [workloads.busy(iterations) for iterations in sample])
     by_map, mapped = timed(lambda: list(pool.map(workloads.busy, work)))
     by_submit, submitted = timed(
         lambda: [
@@ -213,9 +226,10 @@ def uneven(pool: Pool, *, count: int, shortest: float, longest: float, cores: in
             for future in [pool.submit(workloads.busy, iterations) for iterations in work]
         ]
     )
-    after, _ = timed(lambda: [workloads.busy(iterations) for iterations in work])
-    expect(mapped == right == submitted, "the results differ from the serial ones")
-    serial = (before + after) / 2
+    after, _ = timed(lambda: [workloads.busy(iterations) for iterations in sample])
+    expect(mapped == submitted, "the results by map and by submit differ")
+    expect(mapped[: len(right)] == right, "the results differ from the serial ones")
+    serial = (before + after) / 2 * sum(work) / sum(sample)
     return {
         "serial_seconds": serial,
         "map_seconds": by_map,
@@ -252,6 +266,115 @@ def sleeping(
     }
 
 
+def idle_share(pool: Pool, *, settle: float, seconds: float) -> Metrics:
+    """What share of a core each worker takes while the program sleeps and gives it nothing to do.
+
+    All workers have to be on this host.
+
+    Args:
+        pool: the pool.
+        settle: seconds that the workers get to fall asleep.
+        seconds: for how long they are watched.
+    """
+    here = os.getpid()
+    pids: set[int] = set()
+    while len(pids - {here}) < pool.workers - 1:
+        pids.update(pool.map(workloads.slept, [0.02] * 4 * pool.workers))
+    workers = [psutil.Process(pid) for pid in pids - {here}]
+    time.sleep(settle)
+    before = [_cpu_seconds(worker) for worker in workers]
+    begin = time.perf_counter()
+    time.sleep(seconds)
+    watched = time.perf_counter() - begin
+    shares = [
+        (_cpu_seconds(worker) - used) / watched
+        for worker, used in zip(workers, before, strict=True)
+    ]
+    return {"mean": statistics.mean(shares), "worst": max(shares)}
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def peak_memory(pool: Pool, *, count: int) -> Metrics:
+    """How much memory the root takes at the most, for each item of a long map that is summed."""
+    sum(pool.map(workloads.noop, range(1000)))
+    before = _memory("VmRSS")
+    total = sum(pool.map(workloads.noop, range(count)))
+    expect(total == count * (count - 1) // 2, f"the sum {total!r} is wrong")
+    return {"bytes_per_item": max(_memory("VmHWM") - before, 0.0) / count}
+
+
+def _memory(name: str) -> float:
+    """Return what /proc says of this process's memory, in bytes.
+
+    Not ru_maxrss, which also counts the process that started this one.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return float(line.split()[1]) * 1024
+    raise LookupError(f"/proc/self/status does not tell {name}")
+
+
+def stream(pool: Pool, *, size: int, count: int, repeats: int, probes: int) -> Metrics:
+    """Large results that stream back to the root, and how fast it answers others meanwhile.
+
+    One worker sets constants, each of which takes a round trip through rank 0, while the root
+    takes in what the others send. Only results of other ranks count as bytes that were moved.
+
+    Args:
+        pool: scoop_mpi's.
+        size: of a result, in bytes.
+        count: of results.
+        repeats: how often all is done.
+        probes: how many constants are set, each time.
+    """
+    from scoop_mpi import futures
+
+    here = os.getpid()
+    rates: list[float] = []
+    busy_probes: list[float] = []
+    quiet_probes: list[float] = []
+    for repeat in range(repeats + 1):
+        quiet = _started_elsewhere(pool, f"quiet_{repeat}", probes)
+        quiet_probes += [seconds for _, seconds in pool.result(quiet)]
+        prober = _started_elsewhere(pool, f"busy_{repeat}", probes)
+        moved = 0
+        begin = time.perf_counter()
+        for pid, array in futures.map_as_completed(workloads.new_array_from, [size] * count):
+            expect(array.nbytes == size and int(array[-1]) == 7, "a result arrived changed")
+            moved += array.nbytes * (pid != here)
+        end = time.perf_counter()
+        expect(moved > 0, "no result came from another rank")
+        # The clock is the same for all processes of a host.
+        found = [seconds for at, seconds in pool.result(prober) if begin <= at <= end]
+        if repeat:  # the first is for warming up
+            rates.append(moved / (end - begin))
+            busy_probes += found
+    expect(bool(busy_probes), "the results had streamed in before the first constant was set")
+    quiet_ranked, busy_ranked = percentiles(quiet_probes), percentiles(busy_probes)
+    return {
+        "rate": statistics.median(rates),
+        "quiet_p50": quiet_ranked[50],
+        "quiet_worst": quiet_ranked[100],
+        "busy_p50": busy_ranked[50],
+        "busy_worst": busy_ranked[100],
+        "busy_probes": len(busy_probes),
+    }
+
+
+def _started_elsewhere(pool: Pool, prefix: str, probes: int) -> Any:
+    """Have another rank set constants; return the future once it has begun."""
+    from benchmarks.nested import set_constants
+
+    future = pool.submit(set_constants, prefix, probes)
+    while not pool.done(future) and not future.running():
+        pass
+    return future
+
+
 OF_POOLS: Mapping[str, Measurement] = {
     function.__name__: function
     for function in (
@@ -265,6 +388,9 @@ OF_POOLS: Mapping[str, Measurement] = {
         granularity,
         uneven,
         sleeping,
+        idle_share,
+        peak_memory,
+        stream,
     )
 }
 

@@ -1,8 +1,10 @@
-"""A task that starts tasks, as a user of scoop_mpi writes it."""
+"""Tasks that use scoop_mpi themselves."""
 
 from __future__ import annotations
 
-from scoop_mpi import futures
+import time
+
+from scoop_mpi import futures, shared
 
 
 def fib(n: int) -> int:
@@ -12,3 +14,19 @@ def fib(n: int) -> int:
     left, right = futures.submit(fib, n - 1), futures.submit(fib, n - 2)
     total: int = left.result() + right.result()
     return total
+
+
+def set_constants(prefix: str, count: int) -> list[tuple[float, float]]:
+    """Set constants one after the other; return when each was begun, and how long it took.
+
+    Args:
+        prefix: what their names begin with. A constant can be set once only.
+        count: how many.
+    """
+    found = []
+    for index in range(count):
+        begin = time.perf_counter()
+        shared.setConst(**{f"{prefix}_{index}": index})
+        found.append((begin, time.perf_counter() - begin))
+        time.sleep(0.001)
+    return found

@@ -90,7 +90,7 @@ def _mpi4py_futures(workers: int) -> Iterator[Pool]:
     with MPIPoolExecutor() as executor:
         if executor.num_workers != workers:
             raise RuntimeError(f"{executor.num_workers} workers where {workers} were asked for")
-        yield _of_executor(executor, workers)
+        yield of_executor(executor, workers)
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def _process_pool_executor(workers: int) -> Iterator[Pool]:
     from concurrent.futures import ProcessPoolExecutor
 
     with ProcessPoolExecutor(workers) as executor:
-        yield _of_executor(executor, workers)
+        yield of_executor(executor, workers)
 
 
 @contextmanager
@@ -106,10 +106,10 @@ def _loky(workers: int) -> Iterator[Pool]:
     from loky import ProcessPoolExecutor
 
     with ProcessPoolExecutor(workers) as executor:
-        yield _of_executor(executor, workers)
+        yield of_executor(executor, workers)
 
 
-def _of_executor(executor: Any, workers: int) -> Pool:
+def of_executor(executor: Any, workers: int) -> Pool:
     """Return the pool of anything after PEP 3148."""
     from concurrent.futures import Future
 

@@ -7,13 +7,15 @@ import statistics
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import workloads
+from benchmarks import launcher, workloads
+from benchmarks.launcher import Environment
 from benchmarks.measurements import expect
 from benchmarks.records import Metrics
 from benchmarks.stats import percentiles
@@ -90,8 +92,37 @@ def send_arrays(
     return {"sizes": [float(size) for size in sizes], "rates": rates, "rate": rates[-1]}
 
 
+def stream_arrays(comm: MPI.Comm, *, size: int, count: int, repeats: int) -> Metrics:
+    """Arrays that all other ranks make and send to the first one, which receives them as they come.
+
+    Args:
+        comm: the ranks.
+        size: of an array, in bytes.
+        count: of arrays, of all ranks together.
+        repeats: how often all is done.
+    """
+    from mpi4py import MPI
+
+    senders = comm.Get_size() - 1
+    each = count // senders
+    rates = []
+    for _ in range(repeats + 1):
+        comm.Barrier()
+        if comm.Get_rank() > 0:
+            for _ in range(each):
+                comm.Send(workloads.new_array(size), 0)
+            continue
+        begin = time.perf_counter()
+        for _ in range(each * senders):
+            array = np.empty(size, np.uint8)
+            comm.Recv(array, MPI.ANY_SOURCE)
+            expect(int(array[-1]) == 7, "an array arrived changed")
+        rates.append(each * senders * size / (time.perf_counter() - begin))
+    return {"rate": statistics.median(rates[1:])} if rates else {}
+
+
 OF_MPI: Mapping[str, Callable[..., Metrics]] = {
-    function.__name__: function for function in (ping_pong, send_arrays)
+    function.__name__: function for function in (ping_pong, send_arrays, stream_arrays)
 }
 
 # ---------------------------------------------------------------- without MPI
@@ -115,6 +146,33 @@ def import_seconds(*, repeats: int) -> Metrics:
         seconds.append(float(answer[0]))
         loads_numpy |= answer[1] == "True"
     return {"seconds": statistics.median(seconds[1:]), "loads_numpy": float(loads_numpy)}
+
+
+def whole_jobs(*, ranks: int, tasks: int, repeats: int, limit: float) -> Metrics:
+    """How long a small job takes from start to end, and one that only imports MPI, in turn.
+
+    Args:
+        ranks: of each job.
+        tasks: of the small job.
+        repeats: how often each is run.
+        limit: seconds that a job may take.
+    """
+    environment = Environment.of(sys.executable)
+    empty = environment.command(ranks, "-c", "from mpi4py import MPI")
+    # The code is the whole program; it is imported on the workers, so it has a main guard.
+    code = f"""if True:
+        from scoop_mpi import futures
+        if __name__ == "__main__":
+            print(sum(futures.map(abs, range({tasks}))))
+    """
+    small = environment.command(ranks, "-m", "scoop_mpi", "-c", code)
+    of_empty, of_small = [], []
+    for _ in range(repeats):
+        of_empty.append(timed(lambda: launcher.run(empty, limit))[0])
+        seconds, written = timed(lambda: launcher.run(small, limit))
+        expect(str(tasks * (tasks - 1) // 2) in written, f"the job wrote {written!r}")
+        of_small.append(seconds)
+    return {"seconds": statistics.median(of_small), "empty_seconds": statistics.median(of_empty)}
 
 
 def independent_processes(
@@ -170,17 +228,35 @@ def plain_map(*, count: int, repeats: int) -> Metrics:
 
 
 OF_PYTHON: Mapping[str, Callable[..., Metrics]] = {
-    function.__name__: function for function in (import_seconds, independent_processes, plain_map)
+    function.__name__: function
+    for function in (import_seconds, whole_jobs, independent_processes, plain_map)
 }
 
 
 def measure_mpi(name: str, parameters: Mapping[str, Any]) -> Metrics:
-    """Make a measurement on all ranks of COMM_WORLD; the first one's metrics count."""
+    """Make a measurement on all ranks of COMM_WORLD; the first one's metrics count.
+
+    If it fails on one rank, the job is aborted: the others may be waiting for it.
+    """
     from mpi4py import MPI
 
-    metrics = OF_MPI[name](MPI.COMM_WORLD, **parameters)
-    MPI.COMM_WORLD.Barrier()
+    try:
+        metrics = OF_MPI[name](MPI.COMM_WORLD, **parameters)
+        MPI.COMM_WORLD.Barrier()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        MPI.COMM_WORLD.Abort(1)
+        raise
     return metrics
+
+
+def mpi_name() -> str:
+    """Return what the MPI library calls itself, and its version."""
+    from mpi4py import MPI
+
+    name, version = MPI.get_vendor()
+    return f"{name} {'.'.join(map(str, version))}"
 
 
 def is_first_rank() -> bool:

@@ -18,6 +18,7 @@ class Record:
     Attributes:
         case: the name of what was measured.
         contestant: who was measured, a name that is unique within the case.
+        peer: what runs the tasks.
         environment: the MPI, "" for jobs without.
         ranks: how many processes computed.
         round: which of the rounds this was.
@@ -27,6 +28,7 @@ class Record:
 
     case: str
     contestant: str
+    peer: str
     environment: str
     ranks: int
     round: int
@@ -75,7 +77,7 @@ class Results:
 
 def dump(results: Results, path: Path) -> None:
     """Write results to a file."""
-    path.write_text(json.dumps(asdict(results), indent=1) + "\n")
+    path.write_text(json.dumps(asdict(results)) + "\n")
 
 
 def load(path: Path) -> Results:

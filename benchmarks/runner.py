@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -115,8 +114,17 @@ def _record(
         except FileNotFoundError:
             error = f"no metrics were written:\n{written[-4000:]}"
     where = f" ({name})" if name else ""
-    say(f"  {round_ + 1}. {contestant.name}{where}: {error or _in_short(metrics)}")
-    return Record(case.name, contestant.name, name, contestant.workers, round_, metrics, error)
+    say(f"  {round_ + 1}. {contestant.name}{where}: {error or in_short(metrics)}")
+    return Record(
+        case.name,
+        contestant.name,
+        contestant.peer,
+        name,
+        contestant.workers,
+        round_,
+        metrics,
+        error,
+    )
 
 
 def job_command(
@@ -137,7 +145,7 @@ def job_command(
             return [environment.python, *module]
 
 
-def _in_short(metrics: dict[str, float | list[float]]) -> str:
+def in_short(metrics: dict[str, float | list[float]]) -> str:
     return ", ".join(
         f"{name} {value:.4g}" for name, value in metrics.items() if not isinstance(value, list)
     )
@@ -145,16 +153,12 @@ def _in_short(metrics: dict[str, float | list[float]]) -> str:
 
 def describe_machine(environments: Iterable[Environment]) -> dict[str, str]:
     """Return what one should know of the machine when reading the figures."""
-    pythons = {environment.python for environment in environments}
-    versions = {
-        subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
-        for python in pythons
-    }
+    versions = {environment.python_version() for environment in environments}
     return {
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": _processor(),
         "system": f"{platform.system()} {platform.release()}",
-        "Python": ", ".join(sorted(version.removeprefix("Python ") for version in versions)),
+        "Python": ", ".join(sorted(versions)),
         "MPI": ", ".join(environment.mpi for environment in environments if environment.mpi),
     }
 

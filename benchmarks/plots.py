@@ -1,0 +1,228 @@
+"""The pictures: one file each, drawn from records. A colour is a peer, a line style an MPI."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.records import Record
+from benchmarks.stats import PERCENTS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = {
+    "scoop_mpi": "tab:red",
+    "mpi4py": "black",
+    "mpi4py.futures": "tab:blue",
+    "ProcessPoolExecutor": "tab:green",
+    "multiprocessing.Pool": "tab:orange",
+    "loky": "tab:purple",
+    "SCOOP 0.7": "tab:brown",
+    "Dask": "tab:pink",
+    "Ray": "tab:gray",
+}
+_STYLES = ("-", "--", ":", "-.")
+_WIDTH, _HEIGHT, _DOTS = 5.0, 4.0, 80  # inches, and dots per inch: small files
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of a plot."""
+
+    label: str
+    peer: str
+    environment: str
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One pair of axes.
+
+    Attributes:
+        title: what it shows.
+        x_label: with the unit.
+        y_label: with the unit.
+        curves: the lines.
+        is_log: whether each axis is logarithmic.
+        level: a horizontal line to compare with, if any.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: Sequence[Curve]
+    is_log: tuple[bool, bool]
+    level: float | None = None
+
+
+def curves(records: Iterable[Record], case: str, x: str | None, y: str) -> list[Curve]:
+    """Return a line for each contestant and MPI of a case: the medians over all rounds.
+
+    Args:
+        records: all that was measured.
+        case: the name of the case.
+        x: the metric, a list, that gives the x; None: percents.
+        y: the metric, a list as long, that gives the y.
+    """
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        if record.case == case and record.error is None and y in record.metrics:
+            place = (record.contestant, record.peer, record.environment)
+            groups.setdefault(place, []).append(record)
+    found = []
+    for (name, peer, environment), group in groups.items():
+        xs = list(PERCENTS) if x is None else group[0].numbers(x)
+        columns = zip(*(record.numbers(y) for record in group), strict=True)
+        ys = [statistics.median(column) for column in columns]
+        found.append(Curve(name, peer, environment, tuple(xs), tuple(ys)))
+    return found
+
+
+def speed_ups(records: Iterable[Record], kind: str, metric: str) -> list[Curve]:
+    """Return a line for each peer and MPI: the efficiency against the number of ranks.
+
+    Args:
+        records: all that was measured.
+        kind: what the contestants' names end with, which tells what their tasks do.
+        metric: the efficiency.
+    """
+    groups: dict[tuple[str, str], dict[int, list[float]]] = {}
+    for record in records:
+        is_right = record.case == "speedup" and record.contestant.endswith(kind)
+        if is_right and record.error is None:
+            by_ranks = groups.setdefault((record.peer, record.environment), {})
+            by_ranks.setdefault(record.ranks, []).append(record.number(metric))
+    found = []
+    for (peer, environment), by_ranks in groups.items():
+        ranks = sorted(by_ranks)
+        ys = tuple(statistics.median(by_ranks[rank]) for rank in ranks)
+        found.append(Curve(peer, peer, environment, tuple(map(float, ranks)), ys))
+    return found
+
+
+def _metg(records: Sequence[Record]) -> Iterator[Panel]:
+    yield Panel(
+        "Tasks a second against their length",
+        "a task's own work, s",
+        "tasks/s",
+        curves(records, "metg", "lengths", "rates"),
+        (True, True),
+    )
+    yield Panel(
+        "Efficiency against granularity",
+        "granularity: time * ranks / tasks, s",
+        "share of time in the tasks' own work",
+        curves(records, "metg", "granularities", "efficiencies"),
+        (True, False),
+        0.5,
+    )
+
+
+def _speedup(records: Sequence[Record]) -> Iterator[Panel]:
+    for kind, name in (("computing", "Computing tasks"), ("sleeping", "Sleeping tasks")):
+        efficiency = speed_ups(records, kind, "map_efficiency")
+        speed_up = [
+            Curve(
+                curve.label,
+                curve.peer,
+                curve.environment,
+                curve.xs,
+                tuple(ranks * share for ranks, share in zip(curve.xs, curve.ys, strict=True)),
+            )
+            for curve in efficiency
+        ]
+        yield Panel(f"{name}: speed-up", "ranks", "times", speed_up, (True, True))
+        yield Panel(f"{name}: efficiency", "ranks", "share", efficiency, (True, False), 1.0)
+
+
+def _bandwidth(records: Sequence[Record]) -> Iterator[Panel]:
+    yield Panel(
+        "Bandwidth of one argument against its size",
+        "bytes",
+        "bytes/s",
+        curves(records, "bandwidth", "sizes", "rates"),
+        (True, True),
+    )
+
+
+def _roundtrip(records: Sequence[Record]) -> Iterator[Panel]:
+    found = curves(records, "roundtrip", None, "percentiles")
+    swapped = [Curve(it.label, it.peer, it.environment, it.ys, it.xs) for it in found]
+    yield Panel(
+        "Round trip of one task: share that is no slower",
+        "s",
+        "percent",
+        swapped,
+        (True, False),
+        99.0,
+    )
+
+
+_PLOTS: dict[str, Callable[[Sequence[Record]], Iterator[Panel]]] = {
+    "metg": _metg,
+    "speedup": _speedup,
+    "bandwidth": _bandwidth,
+    "roundtrip": _roundtrip,
+}
+
+
+def draw(records: Sequence[Record], folder: Path) -> list[Path]:
+    """Draw all plots for which there are measurements; return their files.
+
+    Args:
+        records: all that was measured.
+        folder: where ``metg.png``, ``speedup.png``, ... go; it is made if need be.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, panels_of in _PLOTS.items():
+        panels = [panel for panel in panels_of(records) if panel.curves]
+        if not panels:
+            continue
+        columns = min(len(panels), 2)
+        rows = -(-len(panels) // columns)
+        figure = Figure((_WIDTH * columns, _HEIGHT * rows), dpi=_DOTS, layout="constrained")
+        all_axes = figure.subplots(rows, columns, squeeze=False).flat
+        environments = sorted({c.environment for panel in panels for c in panel.curves} - {""})
+        for panel, axes in zip(panels, all_axes, strict=False):
+            _draw(panel, axes, environments)
+        path = folder / f"{name}.png"
+        # Without a date and version in it, the same measurements give the same file.
+        figure.savefig(path, metadata={"Software": None})
+        written.append(path)
+    return written
+
+
+def _draw(panel: Panel, axes: Axes, environments: Sequence[str]) -> None:
+    for number, curve in enumerate(panel.curves):
+        place = environments.index(curve.environment) if curve.environment else 0
+        label = f"{curve.label} ({curve.environment})" if curve.environment else curve.label
+        axes.plot(
+            curve.xs,
+            curve.ys,
+            _STYLES[place % len(_STYLES)],
+            color=_COLOURS.get(curve.peer, f"C{number}"),
+            marker="." if len(curve.xs) < len(PERCENTS) else "",
+            # Two contestants of one peer are told apart by width.
+            linewidth=1.0 if curve.label == curve.peer else 2.0,
+            label=label,
+        )
+    if panel.is_log[0]:
+        axes.set_xscale("log")
+    if panel.is_log[1]:
+        axes.set_yscale("log")
+    if panel.level is not None:
+        axes.axhline(panel.level, color="lightgray", zorder=0)
+    axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
+    axes.legend(fontsize="x-small")
