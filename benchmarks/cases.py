@@ -128,7 +128,7 @@ _fib = Case(
     ),
     (
         Figure(
-            "a nested task on 1 rank, in plain recursive calls",
+            "a nested task, in plain recursive calls",
             "1 rank",
             "task_seconds",
             "s",
@@ -136,7 +136,7 @@ _fib = Case(
             at_most(10),
         ),
         Figure(
-            "a nested task on 2 ranks, in plain recursive calls",
+            "the same",
             "2 ranks",
             "task_seconds",
             "s",
@@ -144,7 +144,7 @@ _fib = Case(
             at_most(10),
         ),
         Figure(
-            "a nested task on 2 ranks, beside SCOOP",
+            "a nested task, beside SCOOP 0.7",
             "2 ranks",
             "task_seconds",
             "s",
@@ -365,7 +365,7 @@ _TWO = "two processes"
 
 _uneven = Case(
     "uneven",
-    "300 tasks that compute for 1 to 40 ms, in a random order, on 2 ranks",
+    "Tasks that compute for 1 to 40 ms, in a random order",
     (
         *(
             Contestant(peer, peer, 2, "uneven", _UNEVEN_POOL, _UNEVEN_SHORT)
@@ -426,14 +426,14 @@ _SLEEP_SHORT = {"count": 60, "repeats": 1}
 
 _sleep = Case(
     "sleep",
-    "The same 300 lengths, slept, on 16 ranks; and one task of 50 ms for each rank",
+    "The same lengths, slept; and one task of 50 ms for each rank",
     tuple(
         Contestant(peer, peer, 16, "sleeping", _SLEEP, _SLEEP_SHORT, is_in_short=peer == OURS)
         for peer in (OURS, "ProcessPoolExecutor", "multiprocessing.Pool", "mpi4py.futures")
     ),
     (
         Figure(
-            "efficiency of map of sleeping tasks on 16 ranks",
+            "efficiency of map of sleeping tasks",
             OURS,
             "map_efficiency",
             "share",
@@ -455,7 +455,7 @@ _sleep = Case(
             "share",
         ),
         Figure(
-            "efficiency of one task of 50 ms for each of 16 ranks",
+            "efficiency of one task of 50 ms for each rank",
             OURS,
             "one_each_efficiency",
             "share",
@@ -510,7 +510,7 @@ _speedup = Case(
 
 _idle = Case(
     "idle",
-    "An idle worker's share of a core: 16 ranks, the root asleep",
+    "An idle worker's share of a core, the root asleep",
     (
         Contestant(
             OURS,
@@ -531,7 +531,7 @@ _idle = Case(
 
 _ranks128 = Case(
     "ranks128",
-    "A whole small program on 128 ranks, from start to end",
+    "A whole small program, from start to end",
     (
         Contestant(
             OURS,
@@ -546,7 +546,7 @@ _ranks128 = Case(
     ),
     (
         Figure(
-            "a program on 128 ranks, beside one that only imports mpi4py",
+            "a whole program, beside one that only imports mpi4py",
             OURS,
             "seconds",
             "s",
@@ -569,7 +569,7 @@ _STREAM_SHORT = {"count": 40, "repeats": 1}
 
 _stream = Case(
     "stream",
-    "Results of 10 MB each, streaming back to the root from 4 ranks",
+    "Results of 10 MB each, streaming back to the root",
     (
         Contestant(OURS, OURS, 5, "stream", _STREAM | {"probes": 200}, _STREAM_SHORT),
         Contestant("mpi4py", "mpi4py", 5, "stream_arrays", _STREAM, _STREAM_SHORT),

@@ -84,20 +84,20 @@ def curves(records: Iterable[Record], case: str, x: str | None, y: str) -> list[
     return found
 
 
-def speed_ups(records: Iterable[Record], kind: str, metric: str) -> list[Curve]:
-    """Return a line for each peer and MPI: the efficiency against the number of ranks.
+def efficiencies(records: Iterable[Record], kind: str, case: str) -> list[Curve]:
+    """Return a line for each peer and MPI: the efficiency of map against the number of ranks.
 
     Args:
         records: all that was measured.
-        kind: what the contestants' names end with, which tells what their tasks do.
-        metric: the efficiency.
+        kind: a metric that tells the measurement.
+        case: where it comes from if the case "speedup" was not measured, as within jobs.
     """
+    good = [it for it in records if it.error is None and kind in it.metrics]
+    of_speedup = [record for record in good if record.case == "speedup"]
     groups: dict[tuple[str, str], dict[int, list[float]]] = {}
-    for record in records:
-        is_right = record.case == "speedup" and record.contestant.endswith(kind)
-        if is_right and record.error is None:
-            by_ranks = groups.setdefault((record.peer, record.environment), {})
-            by_ranks.setdefault(record.ranks, []).append(record.number(metric))
+    for record in of_speedup or [record for record in good if record.case == case]:
+        by_ranks = groups.setdefault((record.peer, record.environment), {})
+        by_ranks.setdefault(record.ranks, []).append(record.number("map_efficiency"))
     found = []
     for (peer, environment), by_ranks in groups.items():
         ranks = sorted(by_ranks)
@@ -125,8 +125,11 @@ def _metg(records: Sequence[Record]) -> Iterator[Panel]:
 
 
 def _speedup(records: Sequence[Record]) -> Iterator[Panel]:
-    for kind, name in (("computing", "Computing tasks"), ("sleeping", "Sleeping tasks")):
-        efficiency = speed_ups(records, kind, "map_efficiency")
+    for name, kind, case in (
+        ("Computing tasks", "serial_seconds", "uneven"),
+        ("Sleeping tasks", "one_each_efficiency", "sleep"),
+    ):
+        efficiency = efficiencies(records, kind, case)
         speed_up = [
             Curve(
                 curve.label,

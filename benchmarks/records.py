@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,8 @@ def load(path: Path) -> Results:
 def merged(several: Iterable[Results]) -> Results:
     """Join the results of several runs: of jobs of several sizes, say.
 
+    Their rounds get numbers of their own, since what is compared was measured in the same round.
+
     Raises:
         ValueError: there are none.
     """
@@ -107,7 +109,11 @@ def merged(several: Iterable[Results]) -> Results:
     absent: dict[str, str] = {}
     records: list[Record] = []
     for run in runs:
-        machine.update(run.machine)
+        for name, fact in run.machine.items():
+            known = machine.setdefault(name, fact)
+            if fact not in known.split("; "):
+                machine[name] = f"{known}; {fact}"
         absent.update(run.absent)
-        records.extend(run.records)
+        first = 1 + max((record.round for record in records), default=-1)
+        records.extend(replace(record, round=first + record.round) for record in run.records)
     return Results(machine, tuple(records), absent)

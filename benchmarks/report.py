@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -17,11 +18,12 @@ _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A figure in one environment.
+    """A figure, with one MPI, on one number of ranks.
 
     Attributes:
         figure: which.
         environment: the MPI, or "".
+        ranks: of scoop_mpi.
         value: the contestant's own metric.
         beside: the other's; None if the figure stands for itself.
         ratio: of the two, of each round; None likewise.
@@ -29,6 +31,7 @@ class Row:
 
     figure: Figure
     environment: str
+    ranks: int
     value: Summary
     beside: Summary | None
     ratio: Summary | None
@@ -46,37 +49,43 @@ def rows(cases: Iterable[Case], records: Iterable[Record]) -> Iterator[Row]:
     good = [record for record in records if record.error is None]
     for case in cases:
         measured = [record for record in good if record.case == case.name]
-        environments = sorted({record.environment for record in measured} - {""}) or [""]
         for figure in case.figures:
-            for environment in environments:
-                row = _row(figure, environment, measured)
+            own = [record for record in measured if record.contestant == figure.contestant]
+            places = sorted({(record.environment, record.ranks) for record in own})
+            for environment, ranks in places:
+                here = [it for it in own if (it.environment, it.ranks) == (environment, ranks)]
+                row = _row(figure, environment, ranks, here, measured)
                 if row is not None:
                     yield row
 
 
-def _row(figure: Figure, environment: str, records: Iterable[Record]) -> Row | None:
-    by_round: dict[tuple[int, str], Record] = {
-        (record.round, record.contestant): record
-        for record in records
-        if record.environment in ("", environment)
-    }
-    values, others, ratios = [], [], []
-    for (round_, name), record in by_round.items():
-        if name != figure.contestant:
-            continue
-        value = record.number(figure.metric)
-        values.append(value)
-        if figure.beside is not None:
-            contestant, metric = figure.beside
-            other = by_round.get((round_, contestant))
-            if other is not None:
-                others.append(other.number(metric))
-                ratios.append(value / other.number(metric))
-    if not values or (figure.beside is not None and not ratios):
-        return None
+def _row(
+    figure: Figure, environment: str, ranks: int, own: Iterable[Record], all_: Iterable[Record]
+) -> Row | None:
     if figure.beside is None:
-        return Row(figure, environment, summary(values), None, None)
-    return Row(figure, environment, summary(values), summary(others), summary(ratios))
+        values = summary(record.number(figure.metric) for record in own)
+        return Row(figure, environment, ranks, values, None, None)
+    contestant, metric = figure.beside
+    others = {
+        record.round: record.number(metric)
+        for record in all_
+        if record.contestant == contestant and record.environment in ("", environment)
+    }
+    pairs = [
+        (record.number(figure.metric), others[record.round])
+        for record in own
+        if record.round in others
+    ]
+    if not pairs:
+        return None
+    return Row(
+        figure,
+        environment,
+        ranks,
+        summary(value for value, _ in pairs),
+        summary(other for _, other in pairs),
+        summary(value / other for value, other in pairs),
+    )
 
 
 def markdown(cases: Iterable[Case], results: Results) -> str:
@@ -101,8 +110,8 @@ def _figures_table(found: list[Row]) -> str:
     if not found:
         return ""
     lines = [
-        "| what | MPI | scoop_mpi | beside | ratio (least to most) | goal | reached |",
-        "|---|---|---|---|---|---|---|",
+        "| what | MPI | ranks | scoop_mpi | beside | ratio (least to most) | goal | reached |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in found:
         beside = "" if row.beside is None else quantity(row.beside.median, row.figure.unit)
@@ -110,7 +119,8 @@ def _figures_table(found: list[Row]) -> str:
         reached = {None: "", True: "yes", False: "**no**"}[row.is_reached]
         value = quantity(row.value.median, row.figure.unit)
         goal = goal_text(row.figure.goal, row.figure.unit if row.ratio is None else "times")
-        cells = (row.figure.what, row.environment, value, beside, spread, goal, reached)
+        place = (row.environment, str(row.ranks))
+        cells = (row.figure.what, *place, value, beside, spread, goal, reached)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -120,18 +130,23 @@ def _case_table(case: Case, records: Iterable[Record]) -> str:
     if not case.figures:
         return ""
     first = case.figures[0]
-    found: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, str, int], list[float]] = {}
     for record in records:
         if record.case == case.name and record.error is None and first.metric in record.metrics:
-            place = (record.contestant, record.environment)
+            place = (record.contestant, record.environment, record.ranks)
             found.setdefault(place, []).append(record.number(first.metric))
     if len(found) < 2:
         return ""
-    lines = [f"{case.title}:", "", "| who | MPI | median | least | most |", "|---|---|---|---|---|"]
-    for (name, environment), values in found.items():
+    lines = [
+        f"{case.title}:",
+        "",
+        "| who | MPI | processes | median | least | most |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (name, environment, ranks), values in found.items():
         all_ = summary(values)
         numbers = [quantity(value, first.unit) for value in (all_.median, all_.least, all_.most)]
-        lines.append(f"| {name} | {environment} | {' | '.join(numbers)} |")
+        lines.append(f"| {name} | {environment} | {ranks} | {' | '.join(numbers)} |")
     return "\n".join(lines)
 
 
@@ -168,6 +183,8 @@ def goal_text(goal: Goal | None, unit: Unit) -> str:
 
 def quantity(value: float, unit: Unit) -> str:
     """Return a number with its unit, three digits of it."""
+    if math.isinf(value):
+        return "none"
     match unit:
         case "times":
             return f"{value:.3g}"
