@@ -22,7 +22,8 @@ class Contestant:
     Attributes:
         name: what it is called in tables and plots; unique within the case.
         peer: the name of the peer, as in `peers.PEERS`.
-        workers: how many processes compute.
+        workers: how many processes compute; a parameter `ranks` says it of measurements that start
+            jobs themselves.
         measurement: the name of a function.
         parameters: its keyword arguments.
         short: those that are different in a short run.
@@ -565,13 +566,15 @@ _memory = Case(
 )
 
 _STREAM = {"size": 10 * _MB, "count": 80, "repeats": 5}
-_STREAM_SHORT = {"count": 40, "repeats": 1}
+_STREAM_SHORT = {"count": 20, "repeats": 1}
 
 _stream = Case(
     "stream",
     "Results of 10 MB each, streaming back to the root",
     (
-        Contestant(OURS, OURS, 5, "stream", _STREAM | {"probes": 200}, _STREAM_SHORT),
+        Contestant(
+            OURS, OURS, 5, "stream", _STREAM | {"probes": 50}, _STREAM_SHORT | {"probes": 3}
+        ),
         Contestant("mpi4py", "mpi4py", 5, "stream_arrays", _STREAM, _STREAM_SHORT),
     ),
     (

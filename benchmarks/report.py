@@ -152,7 +152,8 @@ def _case_table(case: Case, records: Iterable[Record]) -> str:
 
 def _failures(records: Iterable[Record]) -> str:
     lines = [
-        f"- {record.case}, {record.contestant} {record.environment}: " + _gist(record.error)
+        f"- {', '.join(filter(None, (record.case, record.contestant, record.environment)))}: "
+        + _gist(record.error)
         for record in records
         if record.error is not None
     ]

@@ -120,7 +120,7 @@ def _record(
         contestant.name,
         contestant.peer,
         name,
-        contestant.workers,
+        parameters.get("ranks", contestant.workers),
         round_,
         metrics,
         error,

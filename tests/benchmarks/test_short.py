@@ -1,0 +1,81 @@
+"""The benchmark itself, with little work: it runs, its results are right, and it writes its report.
+
+No time is checked. What is measured checks its own results; a wrong one is an error in the records.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import records
+from benchmarks.cases import CASES
+from benchmarks.peers import PEERS
+from benchmarks.report import BEGIN, END
+from tests.launch import launch
+
+BENCHMARKS = ("-m", "benchmarks")
+
+
+@pytest.mark.timeout(500)
+def test_a_short_run_measures_everything(tmp_path: Path) -> None:
+    output, page, plots = tmp_path / "results.json", tmp_path / "page.md", tmp_path / "plots"
+    page.write_text(f"# Performance\n\n{BEGIN}\n{END}\n")
+    launch(
+        *("--short", "--full", "--output", output, "--page", page, "--plots", plots),
+        ranks=None,
+        python=BENCHMARKS,
+        timeout=450,
+    ).check()
+
+    found = records.load(output)
+    measured = {(record.case, record.contestant) for record in found.records}
+    assert measured == {
+        (case.name, contestant.name)
+        for case in CASES.values()
+        for contestant in case.contestants
+        if contestant.is_in_short and PEERS[contestant.peer].name not in found.absent
+    }
+    assert [record.error for record in found.records if record.error is not None] == []
+    text = page.read_text()
+    for case in CASES.values():
+        for figure in case.figures:
+            is_in_short = {it.name for it in case.contestants if it.is_in_short}
+            if figure.beside is None or figure.beside[0] in is_in_short:
+                assert f"| {figure.what} |" in text
+    assert {path.name for path in plots.iterdir()} == {
+        "bandwidth.png",
+        "metg.png",
+        "roundtrip.png",
+        "speedup.png",
+    }
+
+
+@pytest.mark.timeout(300)
+def test_within_a_job_its_ranks_are_measured(tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    arguments = ("--short", "--only", "roundtrip,submit,map,bandwidth,memory", "--output", output)
+    run = launch(*arguments, ranks=3, python=BENCHMARKS, timeout=200).check()
+    found = records.load(output)
+    measured = {(record.case, record.peer, record.ranks) for record in found.records}
+    assert measured == {
+        ("roundtrip", "mpi4py", 3),
+        ("roundtrip", "scoop_mpi", 3),
+        ("submit", "mpi4py.futures", 2),
+        ("submit", "scoop_mpi", 3),
+        ("map", "scoop_mpi", 3),
+        ("bandwidth", "mpi4py", 3),
+        ("bandwidth", "mpi4py.futures", 2),
+        ("bandwidth", "scoop_mpi", 3),
+    }
+    assert [record.error for record in found.records if record.error is not None] == []
+    assert "left out: the case memory" in run.stdout
+    # One report, and not one of each rank.
+    assert run.stdout.count("ratio (least to most)") == 1
+
+
+def test_an_unknown_case_is_named() -> None:
+    run = launch("--only", "fib,speed", ranks=None, python=BENCHMARKS).check(status=2)
+    assert "no case speed; there are fib," in run.stderr
+    assert "Traceback" not in run.stderr
