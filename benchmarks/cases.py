@@ -42,6 +42,10 @@ class Contestant:
     is_in_short: bool = True
     limit: float = 240.0
 
+    def arguments(self, is_short: bool) -> dict[str, Any]:
+        """Return the measurement's keyword arguments."""
+        return {**self.parameters, **(self.short if is_short else {})}
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -103,6 +107,10 @@ class Case:
     contestants: tuple[Contestant, ...]
     figures: tuple[Figure, ...]
     is_long: bool = False
+
+    def participants(self, is_short: bool) -> list[Contestant]:
+        """Return the contestants of a run."""
+        return [it for it in self.contestants if it.is_in_short or not is_short]
 
 
 OURS = "scoop_mpi"

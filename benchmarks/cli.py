@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import plots, records, report, runner
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks for; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
+        _check(options)
         results = _results(options)
         if results is None:  # a rank that isn't the first
             return 0
@@ -28,6 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
     return 1 if any(record.error is not None for record in results.records) else 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Find out now what else would fail once all has been measured."""
+    if options.page:
+        report.insert(options.page.read_text(), "")
+    if options.plots and find_spec("matplotlib") is None:
+        raise ImportError("plots need matplotlib: pip install 'scoop_mpi[benchmark]'")
 
 
 def _write(options: argparse.Namespace, results: Results) -> None:
@@ -75,6 +85,13 @@ def _cases(options: argparse.Namespace) -> list[Case]:
     return [CASES[name] for name in names if is_long_too or not CASES[name].is_long]
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -83,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", metavar="CASES", help=f"of {', '.join(CASES)}; commas between")
     parser.add_argument("--short", action="store_true", help="little work, one round")
     parser.add_argument("--full", action="store_true", help="also the cases that take minutes")
-    parser.add_argument("--rounds", type=int, help=f"measure each so often (default: {_ROUNDS})")
+    parser.add_argument(
+        "--rounds", type=_positive, help=f"measure each so often (default: {_ROUNDS})"
+    )
     parser.add_argument(
         "--python",
         action="append",

@@ -79,7 +79,7 @@ def run(cases: Iterable[Case], rounds: int, is_short: bool, say: Say) -> Results
     is_first = comm.Get_rank() == 0
     turn = _Turn(chosen, rounds, is_short, environment.mpi, say if is_first else _say_nothing)
     records = turn.measure("mpi4py", comm.Get_size(), raw.measure_mpi)
-    with MPICommExecutor(comm) as executor:
+    with raw.aborting(), MPICommExecutor(comm) as executor:
         if executor is not None:
             workers = comm.Get_size() - 1
             records += turn.measure_pool("mpi4py.futures", of_executor(executor, workers))
@@ -140,7 +140,7 @@ class _Turn:
         """Measure all that is to be measured of a peer."""
         records = []
         for case in self.cases:
-            for contestant in case.contestants:
+            for contestant in case.participants(self.is_short):
                 if contestant.peer != peer:
                     continue
                 parameters = _scaled(contestant, workers, self.is_short)
@@ -151,25 +151,17 @@ class _Turn:
                         metrics = measure(contestant.measurement, parameters)
                     except WrongResult as wrong:
                         error = f"WrongResult: {wrong}"
-                    self.say(f"{case.name}, {contestant.name}: {error or runner.in_short(metrics)}")
+                    name = contestant.name
+                    self.say(f"{case.name}, {name}: {error or runner.in_short(metrics)}")
                     records.append(
-                        Record(
-                            case.name,
-                            contestant.name,
-                            peer,
-                            self.mpi,
-                            workers,
-                            round_,
-                            metrics,
-                            error,
-                        )
+                        Record(case.name, name, peer, self.mpi, workers, round_, metrics, error)
                     )
         return records
 
 
 def _scaled(contestant: Contestant, workers: int, is_short: bool) -> dict[str, Any]:
-    """Return the parameters, with as many uneven tasks as keep so many ranks busy for a while."""
-    parameters = dict(contestant.parameters) | (dict(contestant.short) if is_short else {})
+    """Return the arguments, with as many uneven tasks as keep so many ranks busy for a while."""
+    parameters = contestant.arguments(is_short)
     if contestant.measurement in ("uneven", "sleeping") and not is_short:
         parameters["count"] = max(parameters["count"], _TASKS_PER_RANK * workers)
     return parameters

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -234,21 +235,27 @@ OF_PYTHON: Mapping[str, Callable[..., Metrics]] = {
 
 
 def measure_mpi(name: str, parameters: Mapping[str, Any]) -> Metrics:
-    """Make a measurement on all ranks of COMM_WORLD; the first one's metrics count.
+    """Make a measurement on all ranks of COMM_WORLD; the first one's metrics count."""
+    from mpi4py import MPI
 
-    If it fails on one rank, the job is aborted: the others may be waiting for it.
-    """
+    with aborting():
+        metrics = OF_MPI[name](MPI.COMM_WORLD, **parameters)
+        MPI.COMM_WORLD.Barrier()
+    return metrics
+
+
+@contextmanager
+def aborting() -> Iterator[None]:
+    """If this rank fails, end all: others may wait for it, and for ever."""
     from mpi4py import MPI
 
     try:
-        metrics = OF_MPI[name](MPI.COMM_WORLD, **parameters)
-        MPI.COMM_WORLD.Barrier()
+        yield
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
         MPI.COMM_WORLD.Abort(1)
         raise
-    return metrics
 
 
 def mpi_name() -> str:

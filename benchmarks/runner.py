@@ -19,7 +19,7 @@ from benchmarks import launcher
 from benchmarks.cases import Case, Contestant
 from benchmarks.launcher import Environment, JobFailed
 from benchmarks.peers import PEERS
-from benchmarks.records import Record, Results
+from benchmarks.records import Metrics, Record, Results
 
 Say = Callable[[str], None]
 
@@ -57,9 +57,9 @@ def run(plan: Plan, say: Say) -> Results:
 
 def absent_peers(plan: Plan) -> dict[str, str]:
     """Return which peers the cases ask for and the first interpreter doesn't have, and why."""
-    wanted = {contestant.peer for case in plan.cases for contestant in _contestants(case, plan)}
+    wanted = {it.peer for case in plan.cases for it in case.participants(plan.is_short)}
     python = plan.environments[0].python
-    code = "import sys; from benchmarks.peers import PEERS; "
+    code = "from benchmarks.peers import PEERS; "
     code += "print(*[p.name for p in PEERS.values() if not p.is_installed()], sep='\\n')"
     missing = set(launcher.run([python, "-c", code], limit=60).splitlines())
     return {name: "not installed" for name in PEERS if name in wanted & missing}
@@ -70,7 +70,7 @@ def _records(plan: Plan, absent: Iterable[str], say: Say) -> Iterator[Record]:
         say(f"{case.name}: {case.title}")
         jobs = [
             (contestant, environment)
-            for contestant in _contestants(case, plan)
+            for contestant in case.participants(plan.is_short)
             if contestant.peer not in absent
             for environment in _environments(contestant, plan)
         ]
@@ -78,10 +78,6 @@ def _records(plan: Plan, absent: Iterable[str], say: Say) -> Iterator[Record]:
             start = round_ % len(jobs)
             for contestant, environment in jobs[start:] + jobs[:start]:
                 yield _record(case, contestant, environment, round_, plan.is_short, say)
-
-
-def _contestants(case: Case, plan: Plan) -> list[Contestant]:
-    return [it for it in case.contestants if it.is_in_short or not plan.is_short]
 
 
 def _uses_mpi(contestant: Contestant) -> bool:
@@ -100,9 +96,10 @@ def _record(
     is_short: bool,
     say: Say,
 ) -> Record:
-    parameters = dict(contestant.parameters) | (dict(contestant.short) if is_short else {})
+    parameters = contestant.arguments(is_short)
     name = environment.mpi if _uses_mpi(contestant) else ""
-    metrics, error = {}, None
+    metrics: Metrics = {}
+    error = None
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         output = Path(folder) / "metrics"
         command = job_command(contestant, environment, str(output), json.dumps(parameters))
@@ -145,7 +142,8 @@ def job_command(
             return [environment.python, *module]
 
 
-def in_short(metrics: dict[str, float | list[float]]) -> str:
+def in_short(metrics: Metrics) -> str:
+    """Return the metrics that are numbers, on one line."""
     return ", ".join(
         f"{name} {value:.4g}" for name, value in metrics.items() if not isinstance(value, list)
     )

@@ -11,7 +11,6 @@ import pytest
 
 from benchmarks import records
 from benchmarks.cases import CASES
-from benchmarks.peers import PEERS
 from benchmarks.report import BEGIN, END
 from tests.launch import launch
 
@@ -34,15 +33,15 @@ def test_a_short_run_measures_everything(tmp_path: Path) -> None:
     assert measured == {
         (case.name, contestant.name)
         for case in CASES.values()
-        for contestant in case.contestants
-        if contestant.is_in_short and PEERS[contestant.peer].name not in found.absent
+        for contestant in case.participants(is_short=True)
+        if contestant.peer not in found.absent
     }
     assert [record.error for record in found.records if record.error is not None] == []
     text = page.read_text()
     for case in CASES.values():
         for figure in case.figures:
-            is_in_short = {it.name for it in case.contestants if it.is_in_short}
-            if figure.beside is None or figure.beside[0] in is_in_short:
+            names = {it.name for it in case.participants(is_short=True)}
+            if figure.beside is None or figure.beside[0] in names:
                 assert f"| {figure.what} |" in text
     assert {path.name for path in plots.iterdir()} == {
         "bandwidth.png",
@@ -73,6 +72,14 @@ def test_within_a_job_its_ranks_are_measured(tmp_path: Path) -> None:
     assert "left out: the case memory" in run.stdout
     # One report, and not one of each rank.
     assert run.stdout.count("ratio (least to most)") == 1
+
+
+def test_a_page_without_markers_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Performance\n")
+    run = launch("--short", "--page", page, ranks=None, python=BENCHMARKS).check(status=2)
+    assert "markers" in run.stderr
+    assert "fib" not in run.stdout
 
 
 def test_an_unknown_case_is_named() -> None:
