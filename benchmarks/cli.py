@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import plots, records, report, runner
-from benchmarks.cases import CASES, Case
+from benchmarks.case import Case
+from benchmarks.cases import CASES
 from benchmarks.launcher import Environment, JobFailed, NoWorld, is_within_job
 from benchmarks.records import Results
 

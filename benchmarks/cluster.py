@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import measurements, raw, runner
-from benchmarks.cases import OURS, Case, Contestant
+from benchmarks.case import Case, Contestant
+from benchmarks.cases import OURS
 from benchmarks.launcher import Environment, NoWorld
 from benchmarks.measurements import WrongResult
 from benchmarks.peers import Pool, of_executor

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from benchmarks.cases import Case, Figure, Goal, Unit
+from benchmarks.case import Case, Figure, Goal, Unit
 from benchmarks.records import Record, Results
 from benchmarks.stats import Summary, summary
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import launcher
-from benchmarks.cases import Case, Contestant
+from benchmarks.case import Case, Contestant
 from benchmarks.launcher import Environment, JobFailed
 from benchmarks.peers import PEERS
 from benchmarks.records import Metrics, Record, Results

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.cases import Case, Contestant, Figure, at_least, at_most
+from benchmarks.case import Case, Contestant, Figure, at_least, at_most
 from benchmarks.records import Metrics, Record, Results
 
 CASE = Case(

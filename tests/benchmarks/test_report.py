@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from benchmarks.cases import Unit, at_least, at_most
+from benchmarks.case import Unit, at_least, at_most
 from benchmarks.report import BEGIN, END, goal_text, insert, markdown, quantity, rows
 from tests.benchmarks.results import CASE, record, results
 
