@@ -23,9 +23,9 @@ from benchmarks.case import Case, Contestant
 from benchmarks.cases import OURS
 from benchmarks.launcher import Environment, NoWorld
 from benchmarks.measurements import WrongResult
-from benchmarks.peers import Pool, of_executor
+from benchmarks.peers import Pool, of_executor, pool_of_this_job
 from benchmarks.records import Metrics, Record, Results
-from scoop_mpi import futures, launch
+from scoop_mpi import launch
 from scoop_mpi.program import Program
 
 # What can be measured on any number of ranks that are there already.
@@ -87,14 +87,7 @@ def run(cases: Iterable[Case], rounds: int, is_short: bool, say: Say) -> Results
 
     def measure_ours() -> None:
         nonlocal records
-        pool = Pool(
-            comm.Get_size(),
-            futures.submit,
-            futures.Future.result,
-            futures.Future.done,
-            futures.map,
-        )
-        records += turn.measure_pool(OURS, pool)
+        records += turn.measure_pool(OURS, pool_of_this_job(comm.Get_size()))
 
     _run_scoop_mpi(measure_ours)
     if not is_first:

@@ -76,11 +76,17 @@ class Peer:
 @contextmanager
 def _scoop_mpi(workers: int) -> Iterator[Pool]:
     import scoop_mpi
-    from scoop_mpi import futures
 
     if workers != scoop_mpi.SIZE:
         raise RuntimeError(f"a job of {scoop_mpi.SIZE} ranks was to have {workers}")
-    yield Pool(workers, futures.submit, futures.Future.result, futures.Future.done, futures.map)
+    yield pool_of_this_job(workers)
+
+
+def pool_of_this_job(workers: int) -> Pool:
+    """Return the pool that the running scoop_mpi job is."""
+    from scoop_mpi import futures
+
+    return Pool(workers, futures.submit, futures.Future.result, futures.Future.done, futures.map)
 
 
 @contextmanager

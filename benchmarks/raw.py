@@ -17,9 +17,8 @@ import numpy as np
 
 from benchmarks import launcher, workloads
 from benchmarks.launcher import Environment
-from benchmarks.measurements import expect
+from benchmarks.measurements import distribution, expect
 from benchmarks.records import Metrics
-from benchmarks.stats import percentiles
 from benchmarks.timing import seconds_per_iteration, timed
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 def ping_pong(comm: MPI.Comm, *, count: int) -> Metrics:
     """mpi4py's pickled send and receive, there and back, between the first rank and the last."""
     last = comm.Get_size() - 1
-    seconds = []
+    seconds, answers = [], []
     comm.Barrier()
     if comm.Get_rank() == 0:
         clock = time.perf_counter
@@ -40,14 +39,9 @@ def ping_pong(comm: MPI.Comm, *, count: int) -> Metrics:
             comm.send(index, last)
             answer = comm.recv(source=last)
             seconds.append(clock() - begin)
-            expect(answer == index, f"{answer!r} came back for {index}")
-        ranked = percentiles(seconds[count // 10 :])
-        return {
-            "p50": ranked[50],
-            "p99": ranked[99],
-            "worst": ranked[100],
-            "percentiles": list(ranked),
-        }
+            answers.append(answer)
+        expect(answers == list(range(len(answers))), "not what was sent came back")
+        return distribution(seconds[count // 10 :])
     if comm.Get_rank() == last:
         for _ in range(count + count // 10):
             comm.send(comm.recv(source=0), 0)
