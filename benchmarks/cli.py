@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import plots, records, report, runner
+from benchmarks import launcher, plots, records, report, runner
 from benchmarks.case import Case
 from benchmarks.cases import CASES
 from benchmarks.launcher import Environment, JobFailed, NoWorld, is_within_job
@@ -42,8 +43,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _write(options: argparse.Namespace, results: Results) -> None:
-    if options.output:
-        records.dump(results, options.output)
+    _save(options, results)
     text = report.markdown(CASES.values(), results)
     if options.page:
         page = options.page.read_text()
@@ -70,7 +70,20 @@ def _results(options: argparse.Namespace) -> Results | None:
         rounds,
         options.short,
     )
-    return runner.run(plan, _say)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    return runner.run(plan, _say, lambda results: _save(options, results))
+
+
+def _end(number: int, _: object) -> None:
+    """Take the job that runs along: it is in a session of its own, and would outlive us."""
+    launcher.kill_children()
+    sys.exit(128 + number)
+
+
+def _save(options: argparse.Namespace, results: Results) -> None:
+    if options.output:
+        records.dump(results, options.output)
 
 
 def _say(line: str) -> None:

@@ -126,16 +126,17 @@ def run(command: Sequence[str], limit: float) -> str:
             _dump_and_kill(process.pid)
             process.wait()
             status = None
-        except BaseException:
-            _kill(_family(process.pid))
-            process.wait()
-            raise
         output.seek(0)
         text = output.read()
     if status != 0:
         ending = f"took longer than {limit:g} s" if status is None else f"ended with {status}"
         raise JobFailed(f"{' '.join(command)} {ending}:\n{text[-4000:]}")
     return text
+
+
+def kill_children() -> None:
+    """Kill all processes that descend from this one."""
+    _kill(psutil.Process().children(recursive=True))
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -12,7 +12,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import launcher
@@ -41,18 +41,23 @@ class Plan:
     is_short: bool
 
 
-def run(plan: Plan, say: Say) -> Results:
+def run(plan: Plan, say: Say, save: Callable[[Results], None]) -> Results:
     """Measure everything, and say how it goes.
 
     Args:
         plan: what to run.
         say: takes lines for whoever watches.
+        save: takes what there is after each case, lest all be lost when a long run is stopped.
     """
     absent = absent_peers(plan)
     for name, reason in absent.items():
         say(f"left out: {name} ({reason})")
-    records = list(_records(plan, absent.keys(), say))
-    return Results(describe_machine(plan.environments), tuple(records), absent)
+    results = Results(describe_machine(plan.environments), (), absent)
+    for case in plan.cases:
+        found = tuple(_records(case, plan, absent.keys(), say))
+        results = replace(results, records=results.records + found)
+        save(results)
+    return results
 
 
 def absent_peers(plan: Plan) -> dict[str, str]:
@@ -65,19 +70,18 @@ def absent_peers(plan: Plan) -> dict[str, str]:
     return {name: "not installed" for name in PEERS if name in wanted & missing}
 
 
-def _records(plan: Plan, absent: Iterable[str], say: Say) -> Iterator[Record]:
-    for case in plan.cases:
-        say(f"{case.name}: {case.title}")
-        jobs = [
-            (contestant, environment)
-            for contestant in case.participants(plan.is_short)
-            if contestant.peer not in absent
-            for environment in _environments(contestant, plan)
-        ]
-        for round_ in range(plan.rounds):
-            start = round_ % len(jobs)
-            for contestant, environment in jobs[start:] + jobs[:start]:
-                yield _record(case, contestant, environment, round_, plan.is_short, say)
+def _records(case: Case, plan: Plan, absent: Iterable[str], say: Say) -> Iterator[Record]:
+    say(f"{case.name}: {case.title}")
+    jobs = [
+        (contestant, environment)
+        for contestant in case.participants(plan.is_short)
+        if contestant.peer not in absent
+        for environment in _environments(contestant, plan)
+    ]
+    for round_ in range(plan.rounds):
+        start = round_ % len(jobs)
+        for contestant, environment in jobs[start:] + jobs[:start]:
+            yield _record(case, contestant, environment, round_, plan.is_short, say)
 
 
 def _uses_mpi(contestant: Contestant) -> bool:

@@ -5,6 +5,7 @@ No time is checked. What is measured checks its own results; a wrong one is an e
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from benchmarks import records
 from benchmarks.cases import CASES
 from benchmarks.report import BEGIN, END
-from tests.launch import launch
+from tests.launch import launch, start
 
 BENCHMARKS = ("-m", "benchmarks")
 
@@ -72,6 +73,15 @@ def test_within_a_job_its_ranks_are_measured(tmp_path: Path) -> None:
     assert "left out: the case memory" in run.stdout
     # One report, and not one of each rank.
     assert run.stdout.count("ratio (least to most)") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_ended_leaves_no_job_behind(number: signal.Signals) -> None:
+    arguments = ("--short", "--only", "idle,sleep", "--rounds", "1000")
+    with start(*arguments, ranks=None, python=BENCHMARKS, timeout=100) as job:
+        job.wait_for("1. scoop_mpi")
+        job.send_signal(number)
+        job.finish().check(status=128 + number)
 
 
 def test_a_page_without_markers_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
