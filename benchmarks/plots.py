@@ -1,4 +1,4 @@
-"""The pictures: one file each, drawn from records. A colour is a peer, a line style an MPI."""
+"""The pictures, drawn from records. A colour is a contestant, a line style an MPI."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 _COLOURS = {
     "scoop_mpi": "tab:red",
     "mpi4py": "black",
+    "mpi4py Send into new memory": "darkgray",
     "mpi4py.futures": "tab:blue",
     "ProcessPoolExecutor": "tab:green",
     "multiprocessing.Pool": "tab:orange",
     "loky": "tab:purple",
     "SCOOP 0.7": "tab:brown",
     "Dask": "tab:pink",
-    "Ray": "tab:gray",
+    "Ray": "tab:olive",
 }
 _STYLES = ("-", "--", ":", "-.")
-_WIDTH, _HEIGHT, _DOTS = 5.0, 4.0, 80  # inches, and dots per inch: small files
+_WIDTH, _HEIGHT, _DOTS = 5.0, 5.0, 80  # inches, and dots per inch: small files
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Panel:
 
 
 def curves(records: Iterable[Record], case: str, x: str | None, y: str) -> list[Curve]:
-    """Return a line for each contestant and MPI of a case: the medians over all rounds.
+    """Return a line for each contestant, MPI and number of ranks: the medians over all rounds.
 
     Args:
         records: all that was measured.
@@ -70,18 +71,31 @@ def curves(records: Iterable[Record], case: str, x: str | None, y: str) -> list[
         x: the metric, a list, that gives the x; None: percents.
         y: the metric, a list as long, that gives the y.
     """
-    groups: dict[tuple[str, str, str], list[Record]] = {}
+    groups: dict[tuple[str, str, str, int, int], list[Record]] = {}
+    sizes: dict[str, set[int]] = {}
     for record in records:
         if record.case == case and record.error is None and y in record.metrics:
-            place = (record.contestant, record.peer, record.environment)
+            # Of runs that are joined, some may be short ones, with fewer points.
+            points = len(record.numbers(y))
+            place = (record.contestant, record.peer, record.environment, record.ranks, points)
             groups.setdefault(place, []).append(record)
-    found = []
-    for (name, peer, environment), group in groups.items():
-        xs = list(PERCENTS) if x is None else group[0].numbers(x)
-        columns = zip(*(record.numbers(y) for record in group), strict=True)
-        ys = [statistics.median(column) for column in columns]
-        found.append(Curve(name, peer, environment, tuple(xs), tuple(ys)))
-    return found
+            sizes.setdefault(record.contestant, set()).add(record.ranks)
+    return [
+        Curve(
+            name if len(sizes[name]) == 1 else f"{name}, {ranks} ranks",
+            peer,
+            environment,
+            PERCENTS if x is None else _medians(group, x),
+            _medians(group, y),
+        )
+        for (name, peer, environment, ranks, _), group in groups.items()
+    ]
+
+
+def _medians(records: Iterable[Record], metric: str) -> tuple[float, ...]:
+    """Return the median of each place of a list over several records."""
+    columns = zip(*(record.numbers(metric) for record in records), strict=True)
+    return tuple(statistics.median(column) for column in columns)
 
 
 def efficiencies(records: Iterable[Record], kind: str, case: str) -> list[Curve]:
@@ -215,10 +229,9 @@ def _draw(panel: Panel, axes: Axes, environments: Sequence[str]) -> None:
             curve.xs,
             curve.ys,
             _STYLES[place % len(_STYLES)],
-            color=_COLOURS.get(curve.peer, f"C{number}"),
+            color=_COLOURS.get(curve.label) or _COLOURS.get(curve.peer, f"C{number}"),
             marker="." if len(curve.xs) < len(PERCENTS) else "",
-            # Two contestants of one peer are told apart by width.
-            linewidth=1.0 if curve.label == curve.peer else 2.0,
+            linewidth=1.0,
             label=label,
         )
     if panel.is_log[0]:
@@ -228,4 +241,6 @@ def _draw(panel: Panel, axes: Axes, environments: Sequence[str]) -> None:
     if panel.level is not None:
         axes.axhline(panel.level, color="lightgray", zorder=0)
     axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
-    axes.legend(fontsize="x-small")
+    axes.grid(alpha=0.3)
+    # Below, where it hides no curve.
+    axes.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)

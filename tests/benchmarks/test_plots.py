@@ -17,6 +17,15 @@ def test_a_line_goes_through_the_medians_of_all_rounds() -> None:
     assert (curve.xs, curve.ys) == ((1.0, 2.0), (3.0, 30.0))
 
 
+def test_runs_on_several_numbers_of_ranks_have_lines_of_their_own() -> None:
+    records = [
+        record("ours", {"sizes": [1.0], "rates": [1.0]}, ranks=16, round_=0),
+        record("ours", {"sizes": [1.0, 2.0], "rates": [1.0, 2.0]}, ranks=64, round_=1),
+    ]
+    found = curves(records, "speed", "sizes", "rates")
+    assert [curve.label for curve in found] == ["ours, 16 ranks", "ours, 64 ranks"]
+
+
 def test_without_the_case_speedup_efficiency_comes_from_the_uneven_load() -> None:
     of_jobs = [
         record(
