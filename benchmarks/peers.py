@@ -39,6 +39,8 @@ class Pool:
         result: waits for the result of what `submit` returned.
         done: whether it is there.
         map: hands in many calls.
+        takes_part: whether the program's own process is one of those that compute, and may run a
+            task itself while it waits for it.
     """
 
     workers: int
@@ -46,6 +48,7 @@ class Pool:
     result: Callable[[Any], Any]
     done: Callable[[Any], bool]
     map: Map
+    takes_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ def pool_of_this_job(workers: int) -> Pool:
     """Return the pool that the running scoop_mpi job is."""
     from scoop_mpi import futures
 
-    return Pool(workers, futures.submit, futures.Future.result, futures.Future.done, futures.map)
+    kind = futures.Future
+    return Pool(workers, futures.submit, kind.result, kind.done, futures.map, takes_part=True)
 
 
 @contextmanager
@@ -144,7 +148,7 @@ def _scoop(workers: int) -> Iterator[Pool]:
     if workers != scoop.SIZE:
         raise RuntimeError(f"SCOOP has {scoop.SIZE} workers where {workers} were asked for")
     kind = type(futures.submit(abs, 0))
-    yield Pool(workers, futures.submit, kind.result, kind.done, futures.map)
+    yield Pool(workers, futures.submit, kind.result, kind.done, futures.map, takes_part=True)
 
 
 @contextmanager

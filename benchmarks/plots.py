@@ -52,6 +52,7 @@ class Panel:
         curves: the lines.
         is_log: whether each axis is logarithmic.
         level: a horizontal line to compare with, if any.
+        base: of logarithms; with 2, axes count in plain numbers.
     """
 
     title: str
@@ -60,6 +61,7 @@ class Panel:
     curves: Sequence[Curve]
     is_log: tuple[bool, bool]
     level: float | None = None
+    base: int = 10
 
 
 def curves(records: Iterable[Record], case: str, x: str | None, y: str) -> list[Curve]:
@@ -154,8 +156,8 @@ def _speedup(records: Sequence[Record]) -> Iterator[Panel]:
             )
             for curve in efficiency
         ]
-        yield Panel(f"{name}: speed-up", "ranks", "times", speed_up, (True, True))
-        yield Panel(f"{name}: efficiency", "ranks", "share", efficiency, (True, False), 1.0)
+        yield Panel(f"{name}: speed-up", "ranks", "times", speed_up, (True, True), base=2)
+        yield Panel(f"{name}: efficiency", "ranks", "share", efficiency, (True, False), 1.0, base=2)
 
 
 def _bandwidth(records: Sequence[Record]) -> Iterator[Panel]:
@@ -234,10 +236,12 @@ def _draw(panel: Panel, axes: Axes, environments: Sequence[str]) -> None:
             linewidth=1.0,
             label=label,
         )
-    if panel.is_log[0]:
-        axes.set_xscale("log")
-    if panel.is_log[1]:
-        axes.set_yscale("log")
+    scales = ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis))
+    for is_log, (set_scale, axis) in zip(panel.is_log, scales, strict=True):
+        if is_log:
+            set_scale("log", base=panel.base)
+            if panel.base == 2:
+                axis.set_major_formatter("{x:g}")
     if panel.level is not None:
         axes.axhline(panel.level, color="lightgray", zorder=0)
     axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
