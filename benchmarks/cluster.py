@@ -100,8 +100,9 @@ def run(cases: Iterable[Case], rounds: int, is_short: bool, say: Say) -> Results
 
 def _run_scoop_mpi(function: Callable[[], None]) -> None:
     from scoop_mpi import job
+    from scoop_mpi.config import Config
 
-    status = job.run(job.Config(_Function("code", "", function=function)))
+    status = job.run(Config(_Function("code", "", function=function)))
     if status:
         sys.exit(status)
 

@@ -280,7 +280,9 @@ class Rank:
 
     def duties(self) -> bool:
         """What the pump does while user code runs."""
-        moved = self._runtime.step(is_low=self.hub.should_ask_ahead())
+        moved = False
+        if self._runtime.is_step_due(self._runtime.clock()):  # or the program polls by itself
+            moved = self._runtime.step(is_low=self.hub.should_ask_ahead())
         if self._runtime.is_stopping:
             self._report_running()
         self._abort_if_late()

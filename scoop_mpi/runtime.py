@@ -15,6 +15,7 @@ It knows nothing of greenlets, nor of how the rank waits.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from threading import get_ident
@@ -107,6 +108,7 @@ class Runtime:
         if self._only_thread is not None and self._only_thread != thread:
             return False
         if not self._lock.acquire(False):
+            time.sleep(0)  # lets go of the GIL: who comes by again and again would hold them up
             return False
         self._stepping_thread = thread
         try:
@@ -140,8 +142,12 @@ class Runtime:
         Args:
             now: the time, by the runtime's clock.
         """
-        if now - self.last_step > STEP_INTERVAL:
+        if self.is_step_due(now):
             self.step()
+
+    def is_step_due(self, now: float) -> bool:
+        """Say whether the last step was some time before `now`."""
+        return now - self.last_step > STEP_INTERVAL
 
     def _take_in(self, received: tuple[int, Frames]) -> None:
         """Handle a message that has arrived, and those after it."""

@@ -21,6 +21,7 @@ from scoop_mpi import current
 from scoop_mpi.job import Rank
 from scoop_mpi.messages import Frames
 from scoop_mpi.program import Program
+from scoop_mpi.runtime import STEP_INTERVAL
 from scoop_mpi.transport import Endpoint, Fabric
 from tests.programs import calls
 
@@ -104,6 +105,7 @@ class Simulation:
         rank.busy_until = self.now + seconds
         rank.most_bytes_pending = max(rank.most_bytes_pending, rank.endpoint.bytes_pending)
         rank.holds_gil = holds_gil
+        rank.awaits_pump = True
         self._leave(rank)
 
     def check_invariants(self) -> None:
@@ -135,7 +137,7 @@ class Simulation:
             moved = [self._pump(rank) for rank in living if rank.is_computing]
             if any(moved):
                 continue
-            wakes_at = min(rank.wakes_at for rank in living)
+            wakes_at = min(min(rank.wakes_at, rank.pumped_at) for rank in living)
             if wakes_at < math.inf:
                 self.now = max(self.now, wakes_at)
                 continue
@@ -160,7 +162,7 @@ class Simulation:
         current.hub = rank.job.hub
         self._running = rank
         try:
-            return rank.job.duties()
+            return rank.pump()
         finally:
             self._running = None
 
@@ -188,6 +190,7 @@ class _SimulatedRank:
         self.wakes_at = math.inf
         self.busy_until = -math.inf
         self.holds_gil = False
+        self.awaits_pump = False  # which has not had its turn since the rank began to compute
         self.most_bytes_pending = 0
         self.status: int | None = None
         self._program = program
@@ -212,6 +215,24 @@ class _SimulatedRank:
         self.greenlet = self.place = greenlet(make)
         self.greenlet.switch()
         return made[0]
+
+    @property
+    def pumped_at(self) -> float:
+        """When the pump has something to do again, if it has had its turn a moment ago."""
+        if not self.is_computing or self.holds_gil:
+            return math.inf
+        if not (self.awaits_pump or self.endpoint.has_mail) or self._is_step_due:
+            return math.inf
+        return self.job.hub.runtime.last_step + 2 * STEP_INTERVAL
+
+    @property
+    def _is_step_due(self) -> bool:
+        return self.job.hub.runtime.is_step_due(self._simulation.now)
+
+    def pump(self) -> bool:
+        """Do what the pump does while this rank computes."""
+        self.awaits_pump = self.awaits_pump and not self._is_step_due
+        return self.job.duties()
 
     @property
     def is_computing(self) -> bool:
