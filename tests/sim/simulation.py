@@ -240,7 +240,8 @@ class _Transport:
     def __init__(self, endpoint: Endpoint, simulation: Simulation) -> None:
         self.rank = endpoint.rank
         self.size = endpoint.size
-        self.host = f"host{endpoint.rank}"
+        self.leaders = endpoint.leaders
+        self.host = f"host{self.leaders[self.rank]}"
         self._endpoint = endpoint
         self._simulation = simulation
 

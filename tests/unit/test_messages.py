@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from scoop_mpi import messages
 from scoop_mpi.messages import (
+    ConstantsMapped,
+    ConstantsPlaced,
     ConstantsProposed,
     ConstantsPublished,
     ConstantsRefused,
@@ -20,6 +22,7 @@ from scoop_mpi.messages import (
     Leave,
     Message,
     Parcel,
+    Place,
     Results,
     Segment,
     Steal,
@@ -62,6 +65,9 @@ segments = st.builds(
     st.dictionaries(numbers, encoded_errors, max_size=2),
 )
 constants = st.dictionaries(texts, payloads, max_size=3)
+places = st.builds(
+    Place, numbers, numbers, st.tuples(numbers, numbers), st.lists(numbers).map(tuple)
+)
 
 MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     WorkWanted: st.builds(WorkWanted),
@@ -73,6 +79,8 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     ConstantsProposed: st.builds(ConstantsProposed, numbers, constants),
     ConstantsRefused: st.builds(ConstantsRefused, numbers, texts),
     ConstantsPublished: st.builds(ConstantsPublished, numbers, ranks, numbers, constants),
+    ConstantsPlaced: st.builds(ConstantsPlaced, numbers, st.binary(), places),
+    ConstantsMapped: st.builds(ConstantsMapped, numbers, st.none() | texts),
     ImportFailed: st.builds(ImportFailed, texts),
     Stop: st.builds(Stop),
     Stopped: st.builds(Stopped),
