@@ -211,26 +211,22 @@ class Constants:
                 return [Send(origin, ConstantsRefused(ticket, name))]
         self._names_taken.update(values)
         self._last_given += 1
-        if origin == self.rank:
-            # These are still the program's own arrays, and it may change them before all is sent.
-            values = {name: _copied(payload) for name, payload in values.items()}
-        published = ConstantsPublished(self._last_given, origin, ticket, values)
-        return [Send(self.rank, published)]
+        return [Send(self.rank, ConstantsPublished(self._last_given, origin, ticket, values))]
 
     def _pass_on(self, message: ConstantsPublished, placed: ConstantsPlaced | None) -> list[Send]:
-        sends = []
-        if self._child_leaders or self._mappers or self._copiers:
-            copy = sendable(message)
-            copiers = (*self._child_leaders, *self._copiers)
-            sends = [Send(rank, copy) for rank in copiers]
-            if placed is None:
-                sends += [Send(rank, copy) for rank in self._mappers]
-            else:
-                mappers = (self.rank, *self._mappers)
-                self._placed[message.version] = copy, set(mappers)
-                return [*sends, *(Send(rank, placed) for rank in mappers)]
-        self.take_in(message)
-        return sends
+        copiers = (*self._child_leaders, *self._copiers)
+        if placed is None:
+            copiers += (*self._mappers,)
+        if copiers or placed is None:
+            message = self._own(message)
+        copy = sendable(message)
+        sends = [Send(rank, copy) for rank in copiers]
+        if placed is None:
+            self.take_in(message)
+            return sends
+        mappers = (self.rank, *self._mappers)
+        self._placed[message.version] = copy, set(mappers)
+        return [*sends, *(Send(rank, placed) for rank in mappers)]
 
     def _mapped(self, rank: int, version: int, problem: str | None) -> list[Send]:
         message, missing = self._placed[version]
@@ -240,15 +236,29 @@ class Constants:
         if problem is None:
             return []
         if rank == self.rank:
-            self.take_in(message)
+            self.take_in(self._own(message))
             return []
         if rank in self._mappers:
             self._mappers.remove(rank)
             self._copiers.append(rank)
         return [Send(rank, message)]
 
+    def _own(self, message: ConstantsPublished) -> ConstantsPublished:
+        """Return `message` as it is to be kept, or to be sent while the program goes on.
+
+        What rank 0 itself has proposed are still the program's own arrays, which it may change as
+        soon as they have been set.
+        """
+        if not self.rank == REGISTRAR_RANK == message.origin:
+            return message
+        values = {name: _copied(payload) for name, payload in message.values.items()}
+        return message._replace(values=values)
+
     def take_in(self, message: ConstantsPublished) -> None:
         """Have the constants of `message`, which are here or mapped."""
+        if message.version in self._placed:  # who can't map them gets them from this mapping
+            _, missing = self._placed[message.version]
+            self._placed[message.version] = sendable(message), missing
         self._early[message.version] = message
         while (message_due := self._early.pop(self.version + 1, None)) is not None:
             self.version = message_due.version
