@@ -33,6 +33,7 @@ memory. Values stay sealed until they are first read.
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,6 +65,8 @@ def seal(value: object) -> Payload:
         SerializationError: it can't be pickled; the text names its type.
     """
     data, buffers = encode(value, out_of_band_bytes=0)
+    if len(bytes_of(data)) >= OUT_OF_BAND_BYTES:
+        data = pickle.PickleBuffer(data)  # also of plain bytes and text, however long
     return data, tuple(
         view.tobytes() if (view := bytes_of(buffer)).nbytes < OUT_OF_BAND_BYTES else buffer
         for buffer in buffers
@@ -165,14 +168,11 @@ class Constants:
 
     def should_place(self, message: ConstantsPublished) -> bool:
         """Say whether this rank should have `message` placed in its node's memory."""
-        return (
-            bool(self._mappers)
-            and sum(
-                bytes_of(buffer).nbytes
-                for data, buffers in message.values.values()
-                for buffer in (data, *buffers)
-            )
-            >= PLACED_BYTES
+        return bool(self._mappers) and PLACED_BYTES <= sum(
+            bytes_of(buffer).nbytes
+            for data, buffers in message.values.values()
+            for buffer in (data, *buffers)
+            if type(buffer) is not bytes  # else it travels within the message
         )
 
     def is_mapping(self, version: int) -> bool:

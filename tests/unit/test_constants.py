@@ -275,6 +275,15 @@ def test_large_constants_are_placed_once_in_each_node() -> None:
         np.testing.assert_array_equal(constants.get("x"), HUGE)
 
 
+@pytest.mark.parametrize("value", [b"x" * PLACED_BYTES, "x" * PLACED_BYTES, list(range(400_000))])
+def test_long_bytes_texts_and_lists_are_placed_too(value: object) -> None:
+    network = Network(2, ranks_per_node=2)
+    network.propose(0, x=value)
+    network.deliver_all()
+    assert len(network.placed) == 1
+    assert all(constants.get("x") == value for constants in network.ranks)
+
+
 def test_small_constants_and_those_of_a_lonely_rank_are_not_placed() -> None:
     for network, value in ((Network(4, ranks_per_node=4), LARGE), (Network(4), HUGE)):
         network.propose(0, x=value)
