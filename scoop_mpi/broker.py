@@ -15,7 +15,7 @@ from scoop_mpi.policy import THIEVES_PER_STEAL
 
 
 class Broker:
-    """The matchmaker's state; `handle` is the only way to change it."""
+    """The matchmaker's state. `handle` takes messages; the other methods spare rank 0 its own."""
 
     def __init__(self) -> None:
         # Both in the order of arrival: dicts, for want of an ordered set.
@@ -30,17 +30,17 @@ class Broker:
         """
         match message:
             case WorkWanted():
-                return self._match((source,))
+                return self.match((source,))
             case WorkOffered():
-                self.offering[source] = None
-                return self._feed(source)
+                steal = self.offered_by(source)
+                return [] if steal is None else [Send(source, steal)]
             case StealFailed(thieves):
-                self.offering.pop(source, None)
-                return self._match(thieves)
+                self.exhausted_by(source)
+                return self.match(thieves)
             case _:
                 raise TypeError(f"the broker got {message!r} from rank {source}")
 
-    def _match(self, thieves: tuple[int, ...]) -> list[Send]:
+    def match(self, thieves: tuple[int, ...]) -> list[Send]:
         """Find a victim for each of `thieves`, or remember them as hungry."""
         sends = []
         for thief in thieves:
@@ -59,11 +59,16 @@ class Broker:
                 return victim
         return None
 
-    def _feed(self, victim: int) -> list[Send]:
-        """Send hungry ranks to a rank that has just said that it has work."""
-        thieves = tuple(rank for rank in self.hungry if rank != victim)[:THIEVES_PER_STEAL]
+    def offered_by(self, victim: int) -> Steal | None:
+        """`victim` has said that it has work: return what it is to do for the hungry, if any."""
+        self.offering[victim] = None
+        thieves = [rank for rank in self.hungry if rank != victim][:THIEVES_PER_STEAL]
         if not thieves:
-            return []
+            return None
         for thief in thieves:
             del self.hungry[thief]
-        return [Send(victim, Steal(thieves, are_all=not self.hungry.keys() - {victim}))]
+        return Steal(tuple(thieves), not self.hungry.keys() - {victim})
+
+    def exhausted_by(self, victim: int) -> None:
+        """`victim` has no more work to spare."""
+        self.offering.pop(victim, None)

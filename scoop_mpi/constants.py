@@ -47,7 +47,7 @@ from scoop_mpi.messages import (
     Send,
     bytes_of,
 )
-from scoop_mpi.serializer import OUT_OF_BAND_BYTES, Payload, decode, encode, forwarded
+from scoop_mpi.serializer import OUT_OF_BAND_BYTES, Buffer, Payload, decode, encode, forwarded
 
 REGISTRAR_RANK = 0
 CHILDREN = 4  # of a leader in the tree: few, since each costs its parent the bandwidth of a copy
@@ -161,19 +161,21 @@ class Constants:
         sealed = self._sealed.get(name)
         if sealed is not None:
             data, buffers = sealed
-            views = tuple(memoryview(buffer).toreadonly() for buffer in buffers)
-            self._opened.setdefault(name, decode((data, views)))
+            self._opened.setdefault(name, decode((data, tuple(map(_read_only, buffers)))))
             self._sealed.pop(name, None)
         return self._opened[name]
 
     def should_place(self, message: ConstantsPublished) -> bool:
         """Say whether this rank should have `message` placed in its node's memory."""
-        return bool(self._mappers) and PLACED_BYTES <= sum(
-            bytes_of(buffer).nbytes
+        if not self._mappers:
+            return False
+        frames = (
+            buffer
             for data, buffers in message.values.values()
             for buffer in (data, *buffers)
             if type(buffer) is not bytes  # else it travels within the message
         )
+        return sum(bytes_of(frame).nbytes for frame in frames) >= PLACED_BYTES
 
     def is_mapping(self, version: int) -> bool:
         """Say whether ranks of this node have yet to map what was placed."""
@@ -284,3 +286,19 @@ def _copied(payload: Payload) -> Payload:
     return data, tuple(
         buffer if type(buffer) is bytes else bytearray(bytes_of(buffer)) for buffer in buffers
     )
+
+
+def _read_only(buffer: Buffer) -> memoryview:
+    """Return a view of a buffer for an array that is to be read-only.
+
+    A view of an array: an array's unpickling may look for the writable memory beneath a view, and
+    finds that this is not.
+    """
+    import numpy
+
+    view = bytes_of(buffer)
+    if not view.nbytes:
+        return memoryview(b"")
+    array = numpy.frombuffer(view, numpy.uint8)
+    array.flags.writeable = False
+    return array.data

@@ -41,6 +41,10 @@ class NotStartedProperly(RuntimeError):
     """The call needs a running job: start with ``-m scoop_mpi``, and under the main guard."""
 
 
+class StartError(Exception):
+    """The ranks can't be started as the command line asks. The text says why, and the way out."""
+
+
 class SerializationError(Exception):
     """A function, an argument, a result or an exception could not travel between two ranks."""
 

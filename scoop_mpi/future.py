@@ -137,10 +137,14 @@ class Future:
         ask ``done()`` gets there.
         """
         if self._function is not None:
-            current.running_hub().poll(self)
+            hub = current.hub
+            if hub is None:
+                hub = current.running_hub()
+            hub.poll(self)
             if self._function is not None:
                 return False
-        self.run_callbacks()
+        if self._watchers is not None:
+            self.run_callbacks()
         return True
 
     def running(self) -> bool:

@@ -54,6 +54,10 @@ _GRACE = 0.1
 _GRACE_HOLIDAY = 0.5
 # Seconds in which nothing has moved, after which a future that is polled runs where it is polled.
 _POLLING_PATIENCE = 1.0
+# Seconds within which a task ends for which it isn't worth while to ask ahead.
+_BRISK = 20e-6
+# Bytes of results and arguments that may wait to be sent while new tasks are begun.
+MOST_BYTES_PENDING = 64 << 20
 # Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
 # them may use 50 frames of its own, at the default recursion limit of 1,000.
 _LEVELS = 16
@@ -126,6 +130,9 @@ class Hub(HotPath):
         self._program_has_ended = False
         self._is_over: Callable[[], bool] | None = None
         self._polling_since: float | None = None
+        self._is_brisk = False  # whether the last task ended at once
+        self._has_asked_ahead = False  # for work to follow the task that runs
+        self._is_task_running = False  # or else the user's program, while the hub isn't in charge
         self._no_grace_before = 0.0
         self._start_hub()
 
@@ -192,16 +199,10 @@ class Hub(HotPath):
             moved = True
         if self.callbacks_due:
             self.run_due_callbacks()
-        if moved:
-            self._polling_since = None
-        elif runtime.size == 1 or self._has_polled_long():
+        if moved or self._polling_since is None:
+            self._polling_since = runtime.last_step
+        if runtime.size == 1 or runtime.last_step - self._polling_since > _POLLING_PATIENCE:
             self.run_here(future)
-
-    def _has_polled_long(self) -> bool:
-        now = self.runtime.clock()
-        if self._polling_since is None:
-            self._polling_since = now
-        return now - self._polling_since > _POLLING_PATIENCE
 
     def run_here(self, future: Future) -> bool:
         """Run `future` on this stack if it is waiting, and return whether it is done.
@@ -331,8 +332,8 @@ class Hub(HotPath):
         while (window := span.claim()) is not None:
             self._run_window(window)
             self._expire_deadlines()
-            if self._is_somebody_due or self.runtime.is_stopping:
-                break  # to the hub, which comes back to the span when these have had their turn
+            if self._is_somebody_due or self._is_congested or self.runtime.is_stopping:
+                break  # to the hub, which comes back to the span when it can
         if not span.unclaimed:
             self.runtime.worker.forget(span)
 
@@ -416,24 +417,26 @@ class Hub(HotPath):
         while True:
             if self._for_main is not None and not self._program_has_ended:
                 error, self._for_main = self._for_main, None
-                self._switch(self._main.throw, error)
+                self._switch(self._main, error=error)
             if self._is_over is not None and self._is_over():
                 self._is_over = None
-                self._switch(self._main.switch)
+                self._switch(self._main)
                 continue
             if self._serve_next_due():
                 idle.reset()
                 continue
-            task = self._next_task()
-            moved = runtime.step(keep=1, is_low=self._is_low(task))
-            self._expire_deadlines()
-            if moved or self._notified:
-                idle.reset()
+            moved = runtime.step(keep=1, is_low=self._is_low)
+            if self._deadlines:
+                self._expire_deadlines()
             if self._notified:
                 continue
-            if task is not None and self._begin(task):
+            task = self._next_task()
+            if task is not None and not self._is_congested:
+                self._begin(task)
                 idle.reset()
-            elif not moved and not self._notified and not self.ready:
+            elif moved:
+                idle.reset()
+            else:
                 idle.pause(self._seconds_to_deadline())
 
     @property
@@ -442,6 +445,15 @@ class Hub(HotPath):
         return bool(
             self._notified or self._urgent or self.callbacks_due or self._for_main is not None
         )
+
+    @property
+    def _is_congested(self) -> bool:
+        """Whether so much waits to be sent that nothing should be begun that makes more of it.
+
+        Somebody takes its time to receive. Who waits for a task of this rank's still gets its
+        result: messages move on meanwhile, and who is in a task may begin others inline.
+        """
+        return self.runtime.transport.bytes_pending > MOST_BYTES_PENDING
 
     @property
     def has_urgent(self) -> bool:
@@ -454,7 +466,7 @@ class Hub(HotPath):
             waiter = self._notified.popleft()
             waiter.is_due = False
             if waiter in self._parked:
-                self._switch(waiter.greenlet.switch)
+                self._switch(waiter.greenlet)
             return True
         if self.callbacks_due:
             future = self.callbacks_due.popleft()
@@ -478,26 +490,51 @@ class Hub(HotPath):
             self.runtime.worker.forget(task)
         return None
 
-    def _is_low(self, task: Task | None) -> bool:
-        """Say whether to ask for more work before `task`, the newest that is ready, begins."""
-        if isinstance(task, Span):
-            return False  # it is asked when the last window of it begins
-        return len(self.ready) <= 1 and len(self._parked) < MOST_SUSPENDED
+    @property
+    def _is_low(self) -> bool:
+        """Whether to ask for more work before the newest ready task begins.
 
-    def _begin(self, task: Task) -> bool:
-        if isinstance(task, Future):
-            if not self.claim(task):
-                return False
-            self._start(task.run, task)
-        else:
-            self._start(lambda: self._work_off(task), task)
+        If tasks end within microseconds the answer would come too late all the same, so the request
+        can go with the results. A call of a span that is long is asked for when the last window of
+        the span begins; if the last task takes long against expectation, by the pump.
+        """
+        if len(self._parked) >= MOST_SUSPENDED:
+            return False
+        if not self.ready:
+            return True
+        task = self._next_task()
+        return len(self.ready) <= 1 and not self._is_brisk and not isinstance(task, Span)
+
+    def should_ask_ahead(self) -> bool:
+        """Say whether what runs is the last that there is to run here, once a task. For the pump.
+
+        If it were said again, two ranks that are busy could go on stealing the same call from each
+        other: the one that has it offers it, and the other has none to follow.
+        """
+        if (
+            self._has_asked_ahead
+            or not self._is_task_running
+            or len(self._parked) >= MOST_SUSPENDED
+            or self._next_task() is not None
+        ):
+            return False
+        self._has_asked_ahead = True
         return True
+
+    def _begin(self, task: Task) -> None:
+        if isinstance(task, Span):
+            self._start(lambda: self._work_off(task), task)
+        elif self.claim(task):
+            self._start(task.run, task)
 
     def _start(self, job: Job, task: Task) -> None:
         place = self._pool.pop() if self._pool else greenlet(self._run_jobs, self._hub)
         self.running[job] = task
         self.depth, self.depth_limit = 0, _LEVELS
-        self._switch(place.switch, job)
+        self._has_asked_ahead = False
+        started = self.runtime.last_step  # a moment ago
+        self._switch(place, job)
+        self._is_brisk = self.runtime.clock() - started < _BRISK
 
     def _run_jobs(self, job: Job) -> None:
         """The code of a job greenlet: runs one job after the other."""
@@ -511,13 +548,25 @@ class Hub(HotPath):
             self._pool.append(current)
             job = self._hub.switch()
 
-    def _switch(self, switch: Callable[..., object], *arguments: object) -> None:
-        """Leave the charge to user code, until it parks or ends."""
+    def _switch(
+        self, place: greenlet, job: Job | None = None, *, error: BaseException | None = None
+    ) -> None:
+        """Leave the charge to user code, until it parks or ends.
+
+        Args:
+            place: the greenlet.
+            job: what a pooled greenlet is to run.
+            error: what to raise there.
+        """
+        self._is_task_running = place is not self._main
         self.is_in_charge = False
         pump = self.pump
         if pump is not None and pump.is_asleep:
             pump.wake()
-        switch(*arguments)
+        if error is None:
+            place.switch(job)
+        else:
+            place.throw(error)
         self.is_in_charge = True
 
     def _set_deadline(self, waiter: GreenletWaiter, deadline: float) -> None:

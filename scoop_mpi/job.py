@@ -19,11 +19,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from scoop_mpi import current, launch, log
+from scoop_mpi import console, current, launch, log, profiling, scoop_alias, threads
+from scoop_mpi.config import Config
 from scoop_mpi.errors import (
     NotStartedProperly,
+    StartError,
     describe_callable,
     format_exception,
     users_traceback,
@@ -38,38 +40,50 @@ from scoop_mpi.pump import Pump
 from scoop_mpi.runtime import ROOT_RANK, Runtime
 from scoop_mpi.transport import Transport
 
+if TYPE_CHECKING:
+    from scoop_mpi.mpi import MPITransport
+
 _SECONDS_TO_FAIL = 3.0  # that tasks get to end once the program has failed
 _SECONDS_TO_REPORT = 5.0  # after which a rank says which tasks the job's end waits for
 _INTERRUPTED = 128 + signal.SIGINT
 
 
-@dataclass(frozen=True)
-class Config:
-    """What the command line says.
+def connect() -> MPITransport:
+    """Join the other ranks. Collective.
 
-    Attributes:
-        program: what to run.
-        log_level: what the log lets through, as a level of `logging`.
-        is_debug: whether ``--debug`` was given.
+    Raises:
+        StartError: the launcher has started several processes, but MPI knows of one only.
     """
+    from scoop_mpi.mpi import MPITransport, library_description, world_size
 
-    program: Program
-    log_level: int = logging.WARNING
-    is_debug: bool = False
+    problem = launch.mismatch(os.environ, world_size(), library_description())
+    if problem is not None:
+        raise StartError(problem)
+    return MPITransport()
 
 
 def run(config: Config) -> int:
-    """Do this process's part of the job; return the exit status."""
-    from scoop_mpi.mpi import MPITransport, library_name, world_size
+    """Do this process's part of the job; return the exit status.
 
-    problem = launch.mismatch(os.environ, world_size(), library_name())
-    if problem is not None:
-        print(f"scoop_mpi: {problem}", file=sys.stderr)
-        return 2
-    transport = MPITransport()
+    Raises:
+        StartError: see `connect`.
+    """
+    transport = connect()
     logger = log.configure(transport.rank, transport.host, config.log_level)
-    idle = Backoff(transport.ranks_per_core())
-    rank = Rank(config.program, transport, idle, time.perf_counter, logger)
+    ranks_per_core = transport.ranks_per_core()
+    cores = len(os.sched_getaffinity(0))
+    os.environ.update(threads.settings(config.threads, cores, ranks_per_core, os.environ))
+    if config.without_effect and transport.rank == ROOT_RANK:
+        logger.warning(
+            "No effect: %s. The ranks, %d of them, were started by a launcher already.",
+            ", ".join(config.without_effect),
+            transport.size,
+        )
+    idle = Backoff(ranks_per_core)
+    if config.has_scoop_alias:
+        scoop_alias.install()
+    program = console.with_prompt(config.program) if config.is_interactive else config.program
+    rank = Rank(program, transport, idle, time.perf_counter, logger)
     current.hub = rank.hub
     rank.hub.is_debug = config.is_debug
     _handle_interrupts(rank)
@@ -77,7 +91,12 @@ def run(config: Config) -> int:
         faulthandler.enable()  # a crash in C code: show where
     pump = start_pump(rank, logger)
     try:
-        return rank.run()
+        with profiling.profiled(config.profile_folder, transport.rank):
+            return rank.run()
+    except StartError as error:
+        print(f"scoop_mpi: {error}", file=sys.stderr)
+        transport.abort(2)
+        raise
     except BaseException:  # a fault of ours: no other rank will hear of it otherwise
         traceback.print_exc()
         transport.abort(1)
@@ -170,7 +189,7 @@ class Rank:
         for rank in range(1, runtime.size):
             runtime.post(rank, Leave())
         runtime.step()
-        hub.serve_until(lambda: runtime.has_sent_all)
+        hub.serve_until(lambda: not self._transport.is_sending)
         return self._status
 
     def _end_soon(self, status: int) -> None:
@@ -233,7 +252,7 @@ class Rank:
         hub.cancel_parked()
         hub.serve_until(lambda: hub.is_at_rest)
         runtime.worker.outbox.clear()
-        hub.serve_until(lambda: runtime.has_sent_all)
+        hub.serve_until(lambda: not self._transport.is_sending)
         _flush_output()
         runtime.post(ROOT_RANK, Stopped())
         hub.serve_until(lambda: runtime.may_leave)
@@ -262,7 +281,7 @@ class Rank:
 
     def duties(self) -> bool:
         """What the pump does while user code runs."""
-        moved = self._runtime.step()
+        moved = self._runtime.step(is_low=self.hub.should_ask_ahead())
         if self._runtime.is_stopping:
             self._report_running()
         self._abort_if_late()

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from scoop_mpi.serializer import Batch, Column, EncodedError, Payload
+    from scoop_mpi.serializer import Column, EncodedError, Payload
 
 Frame = Any  # bytes, bytearray, memoryview or pickle.PickleBuffer: whatever exports its bytes
 Frames = list[Frame]
@@ -57,19 +57,16 @@ class StealFailed(NamedTuple):
     thieves: tuple[int, ...]
 
 
-class Parcel(NamedTuple):
-    """Some consecutive calls of one span, given away.
+# Some consecutive calls of one span, given away: the owner's rank, the key of the span there, the
+# number of the first call in it, the sealed function, the sealed reduction function of a mapReduce
+# or None, and the three fields of the `Batch` of arguments. What there may be many of in a message
+# is a plain tuple: a named one takes pickle five times as long.
+Parcel = tuple[int, int, int, "Payload", "Payload | None", int, tuple["Column", ...], bool]
 
-    `start` counts from the first call of the span `key` of rank `owner`; `reduction` is the
-    sealed reduction function of a mapReduce, or None.
-    """
-
-    owner: int
-    key: int
-    start: int
-    function: Payload
-    batch: Batch
-    reduction: Payload | None
+# The outcomes of some consecutive calls of the owner's span: its key there, the number of the first
+# call, how many calls ended, their values (of a reduction: the partial values), with a None where a
+# call failed, and how it failed, by its offset from the first.
+Segment = tuple[int, int, int, "Column", dict[int, "EncodedError"]]
 
 
 class Work(NamedTuple):
@@ -79,25 +76,16 @@ class Work(NamedTuple):
     parcels: list[Parcel]
 
 
-class Segment(NamedTuple):
-    """The outcomes of the calls from `start` on of the owner's span `key`.
-
-    `length` calls ended; `values` holds their values (of a reduction: the partial values), with
-    a None where a call failed, and `failures` says how, by the offset from `start`.
-    """
-
-    key: int
-    start: int
-    length: int
-    values: Column
-    failures: dict[int, EncodedError]
-
-
 class Results(NamedTuple):
-    """Executor to owner: the outcomes of calls that were given away."""
+    """Executor to owner: the outcomes of calls that were given away.
+
+    `wants_work`: the executor is about to run dry. So it says to an owner that is the broker, too,
+    instead of with a `WorkWanted` of its own.
+    """
 
     version: int
     segments: list[Segment]
+    wants_work: bool = False
 
 
 class ConstantsProposed(NamedTuple):
@@ -220,17 +208,15 @@ _CODES: dict[type[Message], int] = {kind: code for code, kind in enumerate(_TYPE
 
 def encode(message: Message) -> Frames:
     """Return the frames of `message`. Its large buffers are referred to, not copied."""
-    frames: Frames = [b""]
-    frames[0] = pickle.dumps(
-        (_CODES[type(message)], tuple(message)), protocol=5, buffer_callback=frames.append
-    )
-    return frames
+    buffers: Frames = []
+    stream = pickle.dumps((_CODES[type(message)], *message), 5, buffer_callback=buffers.append)
+    return [stream, *buffers]
 
 
 def decode(frames: Sequence[Frame]) -> Message:
     """Return the message that `encode` turned into `frames`."""
-    code, fields = pickle.loads(frames[0], buffers=frames[1:])
-    message: Message = _TYPES[code](*fields)
+    fields = pickle.loads(frames[0], buffers=frames[1:])
+    message: Message = _TYPES[fields[0]]._make(fields[1:])
     return message
 
 

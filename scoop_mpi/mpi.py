@@ -27,6 +27,7 @@ from typing import Any
 
 import mpi4py
 
+from scoop_mpi.buffers import Buffers
 from scoop_mpi.messages import Frames, bytes_of
 
 # One thread at a time calls MPI, so MPI needs no locks of its own, which would cost each call.
@@ -49,9 +50,18 @@ def world_size() -> int:
     return MPI.COMM_WORLD.Get_size()
 
 
-def library_name() -> str:
-    """Return what the MPI library calls itself, in a few words."""
-    return " ".join(MPI.Get_library_version().split()[:3]).rstrip(",")
+def library_description() -> str:
+    """Return all that the MPI library says of itself, on one line, and the standard it follows."""
+    version, subversion = MPI.Get_version()
+    words = " ".join(MPI.Get_library_version().strip("\0").split())
+    return f"{words} (MPI {version}.{subversion})"
+
+
+def thread_level() -> str:
+    """Return the name of the support for threads that MPI was started with."""
+    levels = ("SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE")
+    granted = MPI.Query_thread()
+    return next(f"THREAD_{name}" for name in levels if granted == getattr(MPI, f"THREAD_{name}"))
 
 
 class MPITransport:
@@ -67,6 +77,9 @@ class MPITransport:
         self._status = MPI.Status()
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
         self._incoming: list[_Incoming] = []
+        self._buffers = Buffers()
+        self.is_sending = False
+        self.bytes_pending = 0
 
     def _find_leaders(self) -> list[int]:
         """Return for each rank the lowest rank of its node, that is, who can share memory."""
@@ -91,6 +104,13 @@ class MPITransport:
         """Wait until all ranks have come here. Collective, and only before or after a job."""
         self._comm.Barrier()
 
+    def gather(self, fact: object) -> list[Any]:
+        """Return what each rank has given, on rank 0; nothing elsewhere.
+
+        Collective, and only before or after a job.
+        """
+        return self._comm.gather(fact, 0) or []
+
     def send(self, destination: int, frames: Frames) -> None:
         """See `transport.Transport`."""
         if len(frames) == 1 and len(frames[0]) <= _SMALL_BYTES:
@@ -109,20 +129,29 @@ class MPITransport:
     def _start(self, destination: int, buffer: Any, tag: int) -> None:
         request = self._comm.Isend((buffer, MPI.BYTE), destination, tag)
         pending = self._outgoing.get(destination)
-        if pending is not None:
-            pending.append((request, buffer))
-        elif not request.Test():
-            self._outgoing[destination] = deque([(request, buffer)])
+        if pending is None:
+            if request.Test():
+                return
+            pending = self._outgoing[destination] = deque()
+        pending.append((request, buffer))
+        self.is_sending = True
+        self.bytes_pending += len(buffer)
 
     def receive(self) -> tuple[int, Frames] | None:
         """See `transport.Transport`."""
-        for incoming in self._incoming:
-            if incoming.has_arrived():
-                self._incoming.remove(incoming)
-                return incoming.source, incoming.frames
+        if self._incoming:
+            for incoming in self._incoming:
+                if incoming.has_arrived():
+                    self._incoming.remove(incoming)
+                    return incoming.source, incoming.frames
         status = self._status
         comm = self._comm
-        while comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG, status):
+        probe = comm.Iprobe
+        # What has come since the last call, a probe only fetches, and the next one sees. Without
+        # that, who sleeps between two calls would sleep once more.
+        while probe(MPI.ANY_SOURCE, MPI.ANY_TAG, status) or probe(
+            MPI.ANY_SOURCE, MPI.ANY_TAG, status
+        ):
             source, tag = status.source, status.tag
             buffer = bytearray(status.count)
             comm.Recv((buffer, MPI.BYTE), source, tag)
@@ -137,7 +166,7 @@ class MPITransport:
     def _post(self, source: int, sizes: bytearray) -> _Incoming:
         count = len(sizes) // 8 - 1
         packed, *lengths = struct.unpack(f"?{count}q", sizes)
-        buffers = [_new_buffer(length) for length in lengths]
+        buffers = [self._buffers.take(length) for length in lengths]
         requests = []
         for buffer in buffers:
             view = memoryview(buffer)
@@ -146,17 +175,16 @@ class MPITransport:
                 requests.append(self._comm.Irecv((part, MPI.BYTE), source, _FRAME))
         return _Incoming(source, requests, buffers, packed)
 
-    def progress(self) -> bool:
+    def progress(self) -> None:
         """See `transport.Transport`."""
         outgoing = self._outgoing
-        if not outgoing:
-            return False
         for destination, pending in list(outgoing.items()):
             while pending and pending[0][0].Test():
-                pending.popleft()
+                _, buffer = pending.popleft()
+                self.bytes_pending -= len(buffer)
             if not pending:
                 del outgoing[destination]
-        return bool(outgoing)
+        self.is_sending = bool(outgoing)
 
     def abort(self, status: int) -> None:
         """See `transport.Transport`."""
@@ -185,14 +213,6 @@ class _Incoming:
     @property
     def frames(self) -> Frames:
         return _unpacked(self._buffers) if self._packed else self._buffers
-
-
-def _new_buffer(size: int) -> Any:
-    """Return writable memory: numpy's where numpy is in use, which comes without being zeroed."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or size < _SMALL_BYTES:
-        return bytearray(size)
-    return numpy.empty(size, numpy.uint8)
 
 
 def _packed(views: list[memoryview]) -> list[memoryview]:

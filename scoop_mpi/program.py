@@ -40,11 +40,15 @@ class Program:
             itself (``-c``).
         target: the script, module or code.
         arguments: the program's own command-line arguments.
+        folder: the folder to go to first; None: stay.
+        search_path: folders to look for modules in before others.
     """
 
     kind: Literal["script", "module", "code"]
     target: str
     arguments: tuple[str, ...] = ()
+    folder: str | None = None
+    search_path: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Run the program as ``__main__``, as ``python prog.py`` would; raises what it raises.
@@ -62,6 +66,15 @@ class Program:
 
     def load(self, name: str) -> tuple[ModuleType, CodeType]:
         """Make the program's module, and set up `sys` as the program expects it."""
+        if self.folder is not None:
+            try:
+                os.chdir(self.folder)
+            except OSError as error:
+                raise ProgramError(
+                    f"can't go to the folder {self.folder!r} on {os.uname().nodename}: "
+                    f"{error.strerror}"
+                ) from error
+        sys.path[1:1] = self.search_path
         if self.kind == "code":
             return self._module(name, self.target, "<string>", "-c", "")
         if self.kind == "module":

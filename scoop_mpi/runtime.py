@@ -29,6 +29,7 @@ from scoop_mpi.messages import (
     ConstantsProposed,
     ConstantsPublished,
     ConstantsRefused,
+    Frames,
     ImportFailed,
     Leave,
     Message,
@@ -46,7 +47,7 @@ from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.serializer import Payload
 from scoop_mpi.span import Window
 from scoop_mpi.transport import Transport
-from scoop_mpi.worker_state import Worker
+from scoop_mpi.worker_state import BROKER_RANK, Worker
 
 ROOT_RANK = 0
 STEP_INTERVAL = 5e-4  # seconds between two steps of a rank that works
@@ -84,7 +85,6 @@ class Runtime:
         self.last_step = 0.0
         self.is_stopping = False  # the program has ended
         self.may_leave = False  # every rank has stopped
-        self.has_sent_all = True  # as of the last step
         self.stopped_ranks = 0
         self._proposals: deque[tuple[dict[str, Payload], Proposal]] = deque()
         self._letters: deque[Send] = deque()  # to be sent by the next step
@@ -117,7 +117,26 @@ class Runtime:
             return False
         self._stepping_thread = thread
         try:
-            return self._step(keep, is_low)
+            self._keep = keep
+            worker = self.worker
+            ready = len(worker.ready)
+            received = self.transport.receive()
+            if received is not None:
+                self._take_in(received)
+                if len(worker.ready) > ready:
+                    is_low = False  # work has just come in: run that first
+            if self._proposals or self._letters:
+                self._send_what_was_asked_for()
+            self.last_step = now = self.clock()
+            if self.windows:
+                self._harvest(now)
+            if worker.outbox or (is_low and not worker.has_asked):
+                self._send_all(worker.report(is_low))
+            if not worker.has_offered and (worker.ready or worker.elsewhere):
+                self._offer(keep)
+            if self.transport.is_sending:
+                self.transport.progress()
+            return received is not None
         finally:
             self._stepping_thread = 0
             self._lock.release()
@@ -131,34 +150,41 @@ class Runtime:
         if now - self.last_step > STEP_INTERVAL:
             self.step()
 
-    def _step(self, keep: int, is_low: bool) -> bool:
-        self._keep = keep
-        moved = False
-        transport = self.transport
-        before = len(self.worker.ready)
-        for _ in range(_MESSAGES_PER_STEP):
-            received = transport.receive()
-            if received is None:
-                break
+    def _take_in(self, received: tuple[int, Frames]) -> None:
+        """Handle a message that has arrived, and those after it."""
+        for left in reversed(range(_MESSAGES_PER_STEP)):
             source, frames = received
-            self._send_all(self._handle(source, messages.decode(frames)))
-            moved = True
+            sends = self._handle(source, messages.decode(frames))
+            if sends:
+                self._send_all(sends)
+            following = self.transport.receive() if left else None
+            if following is None:
+                return
+            received = following
+
+    def _send_what_was_asked_for(self) -> None:
         while self._proposals:
             self._send_all(self.constants.propose(*self._proposals.popleft()))
         while self._letters:
             self._send_all([self._letters.popleft()])
-        self.last_step = now = self.clock()
-        worker = self.worker
-        if self.windows:
-            self._harvest(now)
-        if worker.outbox:
-            self._send_all(worker.flush())
-        if is_low and len(worker.ready) <= before:  # else work has just come in: run that first
-            self._send_all(worker.ran_low())
-        if not worker.has_offered and (worker.ready or worker.elsewhere):
-            self._send_all(worker.offer(keep))
-        self.has_sent_all = not transport.progress()
-        return moved
+
+    def _offer(self, keep: int) -> None:
+        """Say that there is work to spare, if there is.
+
+        Rank 0 has the broker at hand, and serves who is hungry without messages to itself.
+        """
+        worker, broker = self.worker, self.broker
+        if not worker.offer(keep):
+            return
+        if broker is None:
+            self._send_all([Send(BROKER_RANK, WorkOffered())])
+            return
+        steal = broker.offered_by(self.rank)
+        if steal is not None:
+            self._send_all(worker.handle(self.rank, steal, keep))
+            if not worker.has_spare(keep):
+                broker.exhausted_by(self.rank)
+                worker.has_offered = False
 
     def _harvest(self, now: float) -> None:
         """Report what has ended of windows that take long."""
@@ -169,16 +195,19 @@ class Runtime:
 
     def _handle(self, source: int, message: Message) -> list[Send]:
         match message:
-            case Work(version, _) | Results(version, _):
-                self.constants.hear_of(version)
+            case Results():
+                self.constants.hear_of(message.version)
+                sends = self.worker.handle(source, message, self._keep)
+                return (
+                    sends + self._ask_broker(source, WorkWanted()) if message.wants_work else sends
+                )
+            case Work():
+                self.constants.hear_of(message.version)
                 return self.worker.handle(source, message, self._keep)
             case Steal():
                 return self.worker.handle(source, message, self._keep)
             case WorkWanted() | WorkOffered() | StealFailed():
-                if self.broker is None:
-                    raise TypeError(f"rank {self.rank} is no broker, but got {message!r}")
-                if not self.is_stopping:
-                    return self.broker.handle(source, message)
+                return self._ask_broker(source, message)
             case (
                 ConstantsProposed()
                 | ConstantsRefused()
@@ -197,6 +226,11 @@ class Runtime:
             case Leave():
                 self.may_leave = True
         return []
+
+    def _ask_broker(self, source: int, message: Message) -> list[Send]:
+        if self.broker is None:
+            raise TypeError(f"rank {self.rank} is no broker, but got {message!r}")
+        return [] if self.is_stopping else self.broker.handle(source, message)
 
     def _handle_constants(self, source: int, message: Message) -> list[Send]:
         constants, memory = self.constants, self.memory
@@ -220,14 +254,14 @@ class Runtime:
 
     def _send_all(self, sends: list[Send]) -> None:
         """Send what the state machines say; what is for this rank itself is handled at once."""
-        own: deque[Message] = deque()
+        own: list[Message] = []
         for destination, message in sends:
             if destination == self.rank:
                 own.append(message)
             else:
                 self.transport.send(destination, messages.encode(message))
-        while own:
-            self._send_all(self._handle(self.rank, own.popleft()))
+        for message in own:
+            self._send_all(self._handle(self.rank, message))
 
     # ------------------------------------------------------------ what others ask for
 

@@ -25,7 +25,6 @@ import copyreg
 import functools
 import io
 import pickle
-import pickletools
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -171,6 +170,26 @@ class Batch(NamedTuple):
             return [()] * self.length, failures
         return list(zip(*columns, strict=True)), failures
 
+    def open_call(self, function: Callable[..., Any]) -> tuple[Any, ...]:
+        """Return the arguments of the only call of this batch; `function` is named in errors.
+
+        Raises:
+            SerializationError: one of them could not be opened.
+        """
+        arguments = []
+        for column in self.columns:
+            if type(column) is list:
+                arguments.append(column[0])
+                continue
+            items, failures = open_column(column)
+            if failures:
+                raise SerializationError(
+                    f"a call of {describe_callable(function)}: "
+                    f"argument {len(arguments) + 1}: {failures[0]}"
+                )
+            arguments.append(items[0])
+        return tuple(arguments)
+
 
 # ---------------------------------------------------------------- single objects
 
@@ -253,7 +272,7 @@ class _ReferencePickler(pickle.Pickler):
     def reducer_override(self, thing: Any) -> Any:
         if not _has_own_way(thing) and not is_importable(thing):
             raise _NeedsValue(thing)
-        return NotImplemented
+        return _reduce_read_only_array(thing)
 
 
 def _has_own_way(thing: Any) -> bool:
@@ -275,11 +294,53 @@ def _value_pickler() -> type[pickle.Pickler]:
 
     class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, thing: Any) -> Any:
-            if isinstance(thing, _NAMED) and (_has_own_way(thing) or is_importable(thing)):
+            if not isinstance(thing, _NAMED):
+                return _reduce_read_only_array(thing)
+            if _has_own_way(thing) or is_importable(thing):
                 return NotImplemented
             return super().reducer_override(thing)
 
     return ValuePickler
+
+
+def _reduce_read_only_array(thing: Any) -> Any:
+    """Have a read-only numpy array come out writable: what arrives belongs to who gets it.
+
+    Pickle would mark its buffer as read-only. What is not such an array goes its usual way.
+    """
+    kind = type(thing)
+    if (
+        kind.__name__ != "ndarray"
+        or kind.__module__ != "numpy"
+        or thing.flags.writeable
+        or not thing.flags.forc
+        or thing.dtype.hasobject
+    ):
+        return NotImplemented
+    content = pickle.PickleBuffer(thing.ravel(order="K").view("u1")) if thing.nbytes else b""
+    order = "C" if thing.flags.c_contiguous else "F"
+    return _restore_array, (content, thing.dtype, thing.shape, order)
+
+
+def _restore_array(content: Buffer, dtype: Any, shape: tuple[int, ...], order: str) -> Any:
+    """Return the array of `_reduce_read_only_array`.
+
+    Args:
+        content: its bytes, or a read-only view of the memory in which they came. Where that is
+            part of something larger, as with a constant in shared memory, it is to stay read-only.
+        dtype: what the bytes mean.
+        shape: the array's.
+        order: how its elements lie in memory, "C" or "F".
+    """
+    import numpy
+
+    if isinstance(content, memoryview):
+        if memoryview(content.obj).nbytes == content.nbytes:
+            content = content.obj
+    else:
+        content = bytearray(content)
+    array: Any = numpy.frombuffer(content, dtype) if len(content) else numpy.empty(0, dtype)
+    return array.reshape(shape, order=order)
 
 
 def is_importable(thing: Any) -> bool:
@@ -303,6 +364,8 @@ def is_importable(thing: Any) -> bool:
 
 def _first_class_in(data: Buffer) -> str:
     """Return the name of the first class or function that a pickle refers to."""
+    import pickletools
+
     words: list[str] = []
     try:
         for opcode, argument, _ in pickletools.genops(bytes(data)):
@@ -347,15 +410,22 @@ def seal_calls(items: Sequence[Any], star: bool) -> Batch:
     return Batch(len(items), columns, star)
 
 
+def seal_call(arguments: tuple[Any, ...]) -> Batch:
+    """Return the arguments of a single call as a batch: `seal_calls`, in a fraction of the time."""
+    columns = [[thing] if type(thing) in _PLAIN else seal([thing]) for thing in arguments]
+    return Batch(1, tuple(columns), True)
+
+
 def open_column(column: Column) -> tuple[Sequence[Any], dict[int, SerializationError]]:
     """Return the objects of `column`, and by position the errors of those that can't be had."""
     return column.open() if isinstance(column, Sealed) else (column, {})
 
 
 def _are_plain(items: Iterable[Any], depth: int = _PLAIN_DEPTH) -> bool:
-    types = set(map(type, items)) - _PLAIN
-    if not types:
+    types = set(map(type, items))
+    if types <= _PLAIN:
         return True
+    types -= _PLAIN
     if not depth or not types <= _NESTING:
         return False
     nested = [item for item in items if type(item) in _NESTING]

@@ -12,12 +12,14 @@ deliveries, lets large messages be overtaken, and keeps some sends pending until
 from __future__ import annotations
 
 import itertools
-import random
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from scoop_mpi.messages import Frames, bytes_of
+
+if TYPE_CHECKING:
+    import random
 
 LARGE_BYTES = 4096  # from here on a message may be overtaken, as by MPI's rendezvous protocol
 
@@ -31,6 +33,16 @@ class Transport(Protocol):
     leaders: Sequence[int]  # for each rank the lowest rank of its node
     is_thread_safe: bool  # whether another thread than the main one may call it
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether a message has not left yet, as far as the last call has seen."""
+        ...
+
+    @property
+    def bytes_pending(self) -> int:
+        """The size of the messages that have not left yet, as far as the last call has seen."""
+        ...
+
     def send(self, destination: int, frames: Frames) -> None:
         """Begin to send a message. The frames must not change until it has left."""
         ...
@@ -39,8 +51,8 @@ class Transport(Protocol):
         """Return a message that has arrived, and its source; None if there is none."""
         ...
 
-    def progress(self) -> bool:
-        """Let go of the sends that have ended; return whether any is still pending."""
+    def progress(self) -> None:
+        """Let go of the sends that have ended."""
         ...
 
     def abort(self, status: int) -> None:
@@ -124,7 +136,7 @@ class Endpoint:
         self.leaders = leaders
         self.host = "localhost"
         self._fabric = fabric
-        self._pending: deque[_Letter] = deque()
+        self._pending: list[_Letter] = []
 
     def send(self, destination: int, frames: Frames) -> None:
         """See `Transport`."""
@@ -149,10 +161,19 @@ class Endpoint:
             letter.was_taken = True
         return source, letter.frames
 
-    def progress(self) -> bool:
+    @property
+    def is_sending(self) -> bool:
         """See `Transport`."""
-        self._pending = deque(letter for letter in self._pending if not letter.was_taken)
         return bool(self._pending)
+
+    @property
+    def bytes_pending(self) -> int:
+        """See `Transport`."""
+        return sum(bytes_of(frame).nbytes for letter in self._pending for frame in letter.frames)
+
+    def progress(self) -> None:
+        """See `Transport`."""
+        self._pending = [letter for letter in self._pending if not letter.was_taken]
 
     def abort(self, status: int) -> None:
         """End this process, which is the whole job."""

@@ -5,7 +5,7 @@ A state machine without I/O, clock or greenlets. It holds
     ready         spans and futures with calls that nobody has begun, oldest first
     elsewhere     ready tasks of the program's other threads: the hub leaves them to their thread
     given         what this rank owns and has given away in part, by key, until all is reported
-    outbox        outcomes of other ranks' calls, not yet sent
+    outbox        outcomes of other ranks' calls, not yet sent: (owner, key, outcomes)
 
 and changes them in `handle` (a message came), and in the other methods named for what happened.
 Each returns what to send. The exception is the hot path: submitting and claiming a local future
@@ -17,8 +17,8 @@ task seen in `ready` is still there a moment later.
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from scoop_mpi import policy
@@ -33,7 +33,6 @@ from scoop_mpi.messages import (
     Steal,
     StealFailed,
     Work,
-    WorkOffered,
     WorkWanted,
 )
 from scoop_mpi.serializer import (
@@ -41,12 +40,14 @@ from scoop_mpi.serializer import (
     EncodedError,
     FunctionCodec,
     Payload,
+    Sealed,
     encode_error,
     forwarded,
     seal,
+    seal_call,
     seal_calls,
 )
-from scoop_mpi.span import FutureGroup, Outcomes, Span
+from scoop_mpi.span import FutureGroup, Outcomes, Span, StolenCall
 
 Task = Future | Span
 BROKER_RANK = 0
@@ -72,7 +73,7 @@ class Worker:
         self.ready: dict[Task, None] = ImportGuard()
         self.elsewhere: dict[Task, None] = ImportGuard()
         self.given: dict[int, Span | FutureGroup] = {}
-        self.outbox: deque[tuple[Span, Outcomes]] = deque()
+        self.outbox: deque[tuple[int, int, Outcomes]] = deque()
         self.has_offered = False
         self.has_asked = False
         self.is_open = False
@@ -88,31 +89,51 @@ class Worker:
 
     # ------------------------------------------------------------ what the rank itself does
 
-    def ran_low(self) -> list[Send]:
-        """The rank is about to run dry: ask for work, unless it has."""
-        if self.has_asked or self.size == 1 or self.is_stopping or not self.is_open:
-            return []
-        self.has_asked = True
-        return [Send(BROKER_RANK, WorkWanted())]
+    def report(self, is_low: bool) -> list[Send]:
+        """Send off what is in the outbox, one message for each owner, and ask for work if need be.
+
+        Args:
+            is_low: the rank is about to run dry: ask for work, unless it has.
+        """
+        wants_work = (
+            is_low
+            and not self.has_asked
+            and self.is_open
+            and not self.is_stopping
+            and self.size > 1
+        )
+        if wants_work:
+            self.has_asked = True
+        sends = []
+        if self.outbox:
+            version = self._constants_version()
+            for owner, segments in self._segments().items():
+                is_asking = wants_work and owner == BROKER_RANK
+                sends.append(Send(owner, Results(version, segments, is_asking)))
+                wants_work = wants_work and not is_asking
+        if wants_work:
+            sends.append(Send(BROKER_RANK, WorkWanted()))
+        return sends
 
     def has_spare(self, keep: int) -> bool:
         """Say whether there are more than `keep` calls that nobody has begun."""
         left = -keep
         try:
-            for task in itertools.chain(self.elsewhere, self.ready):
-                left += 1 if isinstance(task, Future) else task.spare
-                if left > 0:
-                    return True
+            for queue in (self.ready, self.elsewhere) if self.elsewhere else (self.ready,):
+                for task in queue:
+                    left += task.spare if isinstance(task, Span) else 1
+                    if left > 0:
+                        return True
         except RuntimeError:  # a thread of the program is changing the queue: ask again later
             pass
         return False
 
-    def offer(self, keep: int) -> list[Send]:
-        """Say that there is work to spare, if there is and it has not been said."""
+    def offer(self, keep: int) -> bool:
+        """Say whether to tell the broker of work to spare: there is, and it has not been told."""
         if self.has_offered or self.size == 1 or self.is_stopping or not self.has_spare(keep):
-            return []
+            return False
         self.has_offered = True
-        return [Send(BROKER_RANK, WorkOffered())]
+        return True
 
     def deliver(self, span: Span, outcomes: Outcomes) -> None:
         """Take in outcomes of calls that ran here: the `outlet` of this rank's own spans."""
@@ -122,16 +143,15 @@ class Worker:
 
     def send_outcomes(self, span: Span, outcomes: Outcomes) -> None:
         """Keep outcomes for the span's owner: the `outlet` of a stolen span. Any thread may."""
-        self.outbox.append((span, outcomes))
+        self.outbox.append((span.owner, span.key, outcomes))
 
-    def flush(self) -> list[Send]:
-        """Send off what is in the outbox, one message for each owner."""
-        segments: defaultdict[int, list[Segment]] = defaultdict(list)
+    def _segments(self) -> dict[int, list[Segment]]:
+        """Empty the outbox; return what is in it, sealed, by owner."""
+        segments: dict[int, list[Segment]] = {}
         while self.outbox:
-            span, outcomes = self.outbox.popleft()
-            segments[span.owner].append(self._seal_outcomes(span.key, outcomes))
-        version = self._constants_version()
-        return [Send(owner, Results(version, parts)) for owner, parts in segments.items()]
+            owner, key, outcomes = self.outbox.popleft()
+            segments.setdefault(owner, []).append(self._seal_outcomes(key, outcomes))
+        return segments
 
     def stop(self) -> None:
         """The program has ended: drop what nobody has begun."""
@@ -156,31 +176,38 @@ class Worker:
             TypeError: the message is none that a worker understands.
         """
         match message:
-            case Steal(thieves, are_all):
-                sends = self._share(thieves, keep)
-                if not are_all:
+            case Results():
+                self._settle(message.segments)
+                return []
+            case Work():
+                self._take_in(message.parcels)
+                return []
+            case Steal():
+                sends = self._share(message.thieves, keep)
+                if not message.are_all:
                     self.has_offered = False  # the next step offers again, if there is more
                 return sends
-            case Work(_, parcels):
-                self._take_in(parcels)
-                return []
-            case Results(_, segments):
-                for segment in segments:
-                    if self.given[segment.key].settle(segment):
-                        self.given.pop(segment.key, None)  # unless the last call ran here
-                return []
             case _:
                 raise TypeError(f"rank {self.rank} got {message!r} from rank {source}")
+
+    def _settle(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            if self.given[segment[0]].settle(segment):
+                self.given.pop(segment[0], None)  # unless the last call ran here
 
     def _take_in(self, parcels: list[Parcel]) -> None:
         self.has_asked = False
         if self.is_stopping:
             return
-        for owner, key, start, function, batch, reduction in parcels:
+        for parcel in parcels:
+            owner, key, start, function, reduction, length, columns, star = parcel
+            if length == 1:
+                self.ready[StolenCall.of_parcel(parcel, self.codec, self.outbox)] = None
+                continue
             span = Span(
                 owner,
-                batch,
-                batch.star,
+                Batch(length, columns, star),
+                star,
                 self.send_outcomes,
                 function_payload=forwarded(function),
                 reduction_payload=None if reduction is None else forwarded(reduction),
@@ -205,8 +232,14 @@ class Worker:
 
     def _parcels(self, thieves: int, keep: int) -> list[list[Parcel]]:
         """Take the oldest work for some thieves; return what each of them gets."""
+        if thieves == 1 and not keep and len(self.ready) == 1 and not self.elsewhere:
+            (task,) = self.ready
+            if type(task) is Future:  # a single call, which somebody may well be waiting for
+                return [self._wrap_futures([task]) if self.claim(task) else []]
+        # Of very many futures the oldest are enough to look at.
+        most = policy.FUTURES_PER_THIEF * (thieves + 1) + keep
         singles: list[Task] = []
-        for task in [*self.elsewhere, *self.ready]:
+        for task in list(itertools.islice(itertools.chain(self.elsewhere, self.ready), most)):
             if isinstance(task, Future) or task.spare == 1:
                 singles.append(task)
             elif (spare := task.spare) > 1:
@@ -237,7 +270,7 @@ class Worker:
             span.key = next(self._keys)
             self.given[span.key] = span
         batch = calls.trimmed() if isinstance(calls, Batch) else seal_calls(calls, span.star)
-        return [Parcel(span.owner, span.key, start, function, batch, reduction)]
+        return [(span.owner, span.key, start, function, reduction, *batch)]
 
     def _seal_functions(self, span: Span) -> tuple[Payload, Payload | None]:
         if span.function_payload is None:
@@ -248,22 +281,26 @@ class Worker:
             span.function_payload = self.codec.seal(span.function)
         return span.function_payload, span.reduction_payload
 
-    def _wrap_tasks(self, tasks: Iterable[Task]) -> list[Parcel]:
+    def _wrap_tasks(self, tasks: list[Task]) -> list[Parcel]:
         """Claim single tasks; return them as parcels, futures of one function in one."""
         parcels: list[Parcel] = []
-        groups: defaultdict[tuple[int, int], list[Future]] = defaultdict(list)
+        groups: dict[tuple[int, int], list[Future]] = {}
         for task in tasks:
             if isinstance(task, Span):
                 parcels += self._wrap_calls(task, 1)
-            elif self.claim(task):
+            elif not self.claim(task):
+                continue
+            elif isinstance(task, StolenCall):
+                parcels.append(task.parcel)
+            else:
                 function, arguments = task.call
-                groups[id(function), len(arguments)].append(task)
+                groups.setdefault((id(function), len(arguments)), []).append(task)
         for futures in groups.values():
             parcels += self._wrap_futures(futures)
         return parcels
 
     def _wrap_futures(self, futures: list[Future]) -> list[Parcel]:
-        function = futures[0].call[0]
+        function, arguments = futures[0].call
         try:
             payload = self.codec.seal(function)
         except SerializationError as error:
@@ -272,8 +309,11 @@ class Worker:
             return []
         key = next(self._keys)
         self.given[key] = FutureGroup(futures)
-        batch = seal_calls([future.call[1] for future in futures], star=True)
-        return [Parcel(self.rank, key, 0, payload, batch, None)]
+        if len(futures) == 1:
+            batch = seal_call(arguments)
+        else:
+            batch = seal_calls([future.call[1] for future in futures], star=True)
+        return [(self.rank, key, 0, payload, None, *batch)]
 
     # ------------------------------------------------------------ helpers
 
@@ -294,8 +334,8 @@ class Worker:
             for offset, error in outcomes.failures.items()
         }
         values = outcomes.values
-        column = seal(values) if isinstance(values, Sequence) else values
-        return Segment(key, outcomes.start, outcomes.length, column, failures)
+        column = values if isinstance(values, Sealed) else seal(values)
+        return key, outcomes.start, outcomes.length, column, failures
 
 
 class ImportGuard(dict[Any, None]):

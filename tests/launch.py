@@ -115,7 +115,12 @@ class Job:
     """A running job. As a context manager it leaves no process behind, whatever happens."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], cwd: Path, timeout: float
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Path,
+        timeout: float,
+        typed: str | None = None,
     ) -> None:
         self.command = tuple(command)
         self.timeout = timeout
@@ -134,12 +139,15 @@ class Job:
                 command,
                 cwd=cwd,
                 env={**environment, MARK: self._mark, "TMPDIR": self._directory.name},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if typed is None else subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,
                 # A session of its own: signals to the tests don't reach it, nor its own the tests.
                 start_new_session=True,
             )
+        if typed is not None and self._process.stdin is not None:
+            with self._process.stdin as stdin:  # closed then: the end of what is typed
+                stdin.write(typed.encode())
 
     def __enter__(self) -> Job:
         return self
@@ -256,6 +264,7 @@ def start(
     timeout: float = TIMEOUT,
     env: Mapping[str, str | None] | None = None,
     cwd: Path = ROOT,
+    typed: str | None = None,
 ) -> Job:
     """Start `mpiexec -n ranks python -m scoop_mpi *arguments` and return the running job.
 
@@ -265,10 +274,11 @@ def start(
     timeout: seconds from start to end, of the whole job.
     env: variables to add to the environment; None takes one out.
     cwd: the job's working directory.
+    typed: what it gets on its standard input, a pipe; None: nothing. Less than a pipe holds.
     """
     launcher = [] if ranks is None else [find_mpiexec(), "-n", str(ranks)]
     command = [*launcher, sys.executable, *python, *map(str, arguments)]
-    return Job(command, _environment(env or {}), cwd, timeout)
+    return Job(command, _environment(env or {}), cwd, timeout, typed)
 
 
 def launch(
@@ -278,9 +288,12 @@ def launch(
     timeout: float = TIMEOUT,
     env: Mapping[str, str | None] | None = None,
     cwd: Path = ROOT,
+    typed: str | None = None,
 ) -> Run:
     """Run a job to its end; the arguments are those of `start`."""
-    job = start(*arguments, ranks=ranks, python=python, timeout=timeout, env=env, cwd=cwd)
+    job = start(
+        *arguments, ranks=ranks, python=python, timeout=timeout, env=env, cwd=cwd, typed=typed
+    )
     with job:
         return job.finish()
 

@@ -104,3 +104,39 @@ def test_a_ranks_cpus_are_its_threads(
 def test_the_example_runs_if_no_program_is_given(script: Path, venv: str, tmp_path: Path) -> None:
     job = sbatch(tmp_path, "--ntasks=2", script, cwd=tmp_path, SCOOP_MPI_VENV=venv).check()
     assert "pi = 3.1" in job.output
+
+
+# ---------------------------------------------------------------- without the job scripts
+
+
+def test_the_ranks_are_started_without_a_launcher(
+    venv: str, nodes: list[str], tmp_path: Path, write_program: Callable[..., Path]
+) -> None:
+    program = write_program(PROGRAM)
+    script = write_program(
+        f"""\
+        #!/bin/sh
+        exec {venv}/bin/python -m scoop_mpi {program} 3
+    """,
+        "job.sh",
+    )
+    job = sbatch(tmp_path, *all_nodes(nodes), script).check(3)
+    assert job.report.ranks == list(range(RANKS))
+    assert job.report.nodes == nodes
+
+
+def test_an_srun_that_does_not_speak_the_mpis_protocol_is_refused_once(
+    venv: str, tmp_path: Path, write_program: Callable[..., Path]
+) -> None:
+    program = write_program(PROGRAM)
+    script = write_program(
+        f"""\
+        #!/bin/sh
+        exec srun --mpi=none {venv}/bin/python -m scoop_mpi {program} 0
+    """,
+        "job.sh",
+    )
+    job = sbatch(tmp_path, "--ntasks=2", script).check(2)
+    assert job.output.count("Slurm's srun started 2 processes") == 1
+    assert re.search(r"`srun --mpi=(pmi2|pmix)`", job.output)
+    assert "report:" not in job.output

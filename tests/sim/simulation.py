@@ -32,9 +32,14 @@ _PATIENCE = 3  # times that every idle rank may look again before the job counts
 _active: list[Simulation] = []
 
 
-def compute(seconds: float) -> None:
-    """Make the calling task of the running simulation take `seconds` of virtual time."""
-    _active[-1].compute(seconds)
+def compute(seconds: float, holds_gil: bool = False) -> None:
+    """Make the calling task of the running simulation take `seconds` of virtual time.
+
+    Args:
+        seconds: how long.
+        holds_gil: whether the rank's pump can do nothing meanwhile.
+    """
+    _active[-1].compute(seconds, holds_gil)
 
 
 class Deadlock(AssertionError):
@@ -94,10 +99,17 @@ class Simulation:
         self.check_invariants()
         return self._value
 
-    def compute(self, seconds: float) -> None:
+    @property
+    def most_bytes_pending(self) -> int:
+        """The most bytes that any rank has had waiting to be sent when it began to compute."""
+        return max(rank.most_bytes_pending for rank in self._ranks)
+
+    def compute(self, seconds: float, holds_gil: bool) -> None:
         """See the function `compute`."""
         rank = self._current_rank()
         rank.busy_until = self.now + seconds
+        rank.most_bytes_pending = max(rank.most_bytes_pending, rank.endpoint.bytes_pending)
+        rank.holds_gil = holds_gil
         self._leave(rank)
 
     def check_invariants(self) -> None:
@@ -149,6 +161,8 @@ class Simulation:
         self._running = None
 
     def _pump(self, rank: _SimulatedRank) -> bool:
+        if rank.holds_gil:
+            return False
         current.hub = rank.job.hub
         self._running = rank
         try:
@@ -175,10 +189,12 @@ class _SimulatedRank:
 
     def __init__(self, simulation: Simulation, endpoint: Endpoint, program: Program) -> None:
         self._simulation = simulation
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self.is_idle = False
         self.wakes_at = math.inf
         self.busy_until = -math.inf
+        self.holds_gil = False
+        self.most_bytes_pending = 0
         self.status: int | None = None
         self._program = program
         self.job: Rank = self._make()
@@ -190,7 +206,7 @@ class _SimulatedRank:
             made.append(
                 Rank(
                     self._program,
-                    _Transport(self._endpoint, self._simulation),
+                    _Transport(self.endpoint, self._simulation),
                     self,
                     lambda: self._simulation.now,
                     logging.getLogger("scoop_mpi"),
@@ -215,7 +231,7 @@ class _SimulatedRank:
             return False
         if not self.is_idle:
             return True
-        return self._endpoint.has_mail or self.wakes_at <= self._simulation.now
+        return self.endpoint.has_mail or self.wakes_at <= self._simulation.now
 
     def reset(self) -> None:
         """See `scoop_mpi.hub.Idle`."""
@@ -278,8 +294,16 @@ class _Transport:
         self._simulation.maybe_switch()
         return self._endpoint.receive()
 
-    def progress(self) -> bool:
-        return self._endpoint.progress()
+    @property
+    def is_sending(self) -> bool:
+        return self._endpoint.is_sending
+
+    @property
+    def bytes_pending(self) -> int:
+        return self._endpoint.bytes_pending
+
+    def progress(self) -> None:
+        self._endpoint.progress()
 
     def abort(self, status: int) -> None:
         raise AssertionError(f"rank {self.rank} aborted the job with status {status}")

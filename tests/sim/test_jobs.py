@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scoop_mpi import current, futures, shared
+from scoop_mpi import current, futures, hub, shared
 from scoop_mpi.constants import PLACED_BYTES
 from scoop_mpi.errors import RemoteTraceback, SerializationError
 from tests.sim.simulation import Deadlock, Simulation, compute
@@ -78,6 +78,11 @@ def fail_if_odd(x: int) -> int:
     if x % 2:
         raise ValueError(f"{x} is odd")
     return x
+
+
+def return_bytes(count: int) -> bytes:
+    compute(0.01)
+    return bytes(count)
 
 
 class Unpicklable:
@@ -694,6 +699,23 @@ def test_who_waits_has_its_turn_amid_a_long_span() -> None:
     for size, seed in itertools.product((1, 2, 3), SEEDS):
         simulation = Simulation(size, seed)
         simulation.run(program)
+
+
+def test_results_do_not_pile_up_before_a_rank_that_takes_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "MOST_BYTES_PENDING", 100_000)
+
+    def program() -> None:
+        results = futures.map(return_bytes, [20_000] * 60)
+        assert len(next(results)) == 20_000
+        compute(100, holds_gil=True)
+        assert sum(map(len, results)) == 59 * 20_000
+
+    for size, seed in itertools.product((2, 3, 5), SEEDS):
+        simulation = Simulation(size, seed)
+        simulation.run(program)
+        assert simulation.most_bytes_pending < 100_000 + 3 * 20_100  # those of a window's report
 
 
 def test_nothing_is_kept_of_what_is_done() -> None:

@@ -144,16 +144,17 @@ class Cluster:
 
     def run_low(self, rank: int) -> None:
         """The rank is about to run dry."""
-        self.post(rank, self.ranks[rank].worker.ran_low())
+        self.post(rank, self.ranks[rank].worker.report(is_low=True))
 
     def offer(self, rank: int) -> None:
         """The rank says so if it has work to spare."""
         place = self.ranks[rank]
-        self.post(rank, place.worker.offer(place.keep))
+        if place.worker.offer(place.keep):
+            self.post(rank, [Send(BROKER_RANK, WorkOffered())])
 
     def flush(self, rank: int) -> None:
         """The rank sends off its results."""
-        self.post(rank, self.ranks[rank].worker.flush())
+        self.post(rank, self.ranks[rank].worker.report(is_low=False))
 
     # ------------------------------------------------------------ messages
 
@@ -193,6 +194,8 @@ class Cluster:
             self.post(destination, self.broker.handle(source, message))
         else:
             self.post(destination, place.worker.handle(source, message, place.keep))
+            if isinstance(message, Results) and message.wants_work:
+                self.post(destination, self.broker.handle(source, WorkWanted()))
 
     # ------------------------------------------------------------ towards rest
 
@@ -232,7 +235,7 @@ class Cluster:
         for (source, destination), messages in self.links.items():
             for message in messages:
                 match message:
-                    case WorkWanted() if source == rank:
+                    case WorkWanted() | Results(wants_work=True) if source == rank:
                         found.append("to the broker")
                     case Steal(thieves) | StealFailed(thieves):
                         found += ["with a victim"] * thieves.count(rank)

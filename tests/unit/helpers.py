@@ -7,13 +7,12 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
     ConstantsProposed,
     Message,
-    Parcel,
     Results,
     Segment,
     Work,
@@ -40,7 +39,28 @@ def payload_over_the_wire(payload: Payload) -> Payload:
 
 def batch_over_the_wire(batch: Batch) -> Batch:
     """Return the batch as another rank gets it."""
-    return over_the_wire(Work(0, [Parcel(0, 1, 0, (b"", ()), batch, None)])).parcels[0].batch
+    (parcel,) = over_the_wire(Work(0, [(0, 1, 0, (b"", ()), None, *batch)])).parcels
+    return Batch(parcel[5], parcel[6], parcel[7])
+
+
+class OpenParcel(NamedTuple):
+    """A parcel, its fields by name."""
+
+    owner: int
+    key: int
+    start: int
+    calls: list[Any]
+    reduction: Payload | None
+
+
+def parcels_of(work: Work) -> list[OpenParcel]:
+    """Return what `work` brings, its arguments unsealed."""
+    opened = []
+    for owner, key, start, _, reduction, length, columns, star in work.parcels:
+        calls, failures = Batch(length, columns, star).open()
+        assert not failures
+        opened.append(OpenParcel(owner, key, start, list(calls), reduction))
+    return opened
 
 
 def segment_over_the_wire(segment: Segment) -> Segment:
@@ -50,7 +70,7 @@ def segment_over_the_wire(segment: Segment) -> Segment:
 
 def column_over_the_wire(column: Column) -> Column:
     """Return the column as another rank gets it."""
-    return segment_over_the_wire(Segment(1, 0, len(column), column, {})).values
+    return segment_over_the_wire((1, 0, len(column), column, {}))[3]
 
 
 def make_future(function: Callable[..., Any], *arguments: Any) -> Future:

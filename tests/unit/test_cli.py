@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
 from scoop_mpi import __version__
 from scoop_mpi.cli import parse
+from scoop_mpi.config import Config
 from scoop_mpi.program import Program
+from scoop_mpi.start import Start
 
 
 @pytest.mark.parametrize(
@@ -32,7 +36,7 @@ from scoop_mpi.program import Program
     ],
 )
 def test_the_program_and_its_arguments(line: str, program: Program) -> None:
-    assert parse(line.split()).program == program
+    assert parse(line.split()).config.program == program
 
 
 @pytest.mark.parametrize(
@@ -50,12 +54,35 @@ def test_the_program_and_its_arguments(line: str, program: Program) -> None:
     ],
 )
 def test_what_is_logged(line: str, level: int, is_debug: bool) -> None:
-    config = parse(line.split())
+    config = parse(line.split()).config
     assert (config.log_level, config.is_debug) == (level, is_debug)
 
 
 @pytest.mark.parametrize(
-    "line", ["", "-v", "-m", "-c", "-v -m", "--unknown prog.py", "--verb x.py"]
+    "line",
+    [
+        "",
+        "-v",
+        "-m",
+        "-c",
+        "-v -m",
+        "--unknown prog.py",
+        "--verb x.py",
+        "-n prog.py",
+        "-n 0 prog.py",
+        "-n -4 prog.py",
+        "-n 1.5 prog.py",
+        "--threads 0 prog.py",
+        "--threads some prog.py",
+        "--nice 20 prog.py",
+        "--nice -21 prog.py",
+        "--host",
+        "--host prog.py",
+        "--host a --hostfile b prog.py",
+        "--host a b",
+        "--hostfile",
+        "--dry-run",
+    ],
 )
 def test_a_line_that_asks_for_nothing_is_an_error(
     line: str, capsys: pytest.CaptureFixture[str]
@@ -64,6 +91,96 @@ def test_a_line_that_asks_for_nothing_is_an_error(
         parse(line.split())
     assert ending.value.code == 2
     assert "usage: python -m scoop_mpi" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "start"),
+    [
+        ("prog.py", Start()),
+        ("-n 4 prog.py -n 5", Start(ranks=4)),
+        ("-n4 prog.py", Start(ranks=4)),
+        ("-vn 4 prog.py", Start(ranks=4)),
+        ("--host a a b prog.py c", Start(host_names=("a", "a", "b"))),
+        ("--hosts a -n 2 -m module", Start(ranks=2, host_names=("a",))),
+        ("--host a b ./prog c", Start(host_names=("a", "b"))),
+        ("--host a --host b -- prog", Start(host_names=("a", "b"))),
+        ("--hostfile hosts prog.py", Start(host_file="hosts")),
+        ("--hostfile=hosts prog.py", Start(host_file="hosts")),
+        ("--python /opt/python prog.py", Start(python="/opt/python")),
+        ("--python-interpreter py prog.py", Start(python="py")),
+        ("--dry-run prog.py", Start(is_dry_run=True)),
+        ("--mpiexec-args -l prog.py", Start(mpiexec_options=("-l",))),
+    ],
+)
+def test_how_ranks_are_started(line: str, start: Start) -> None:
+    parsed = parse(line.split())
+    assert parsed.start == start
+    assert parsed.config.program.target in ("prog.py", "./prog", "prog", "module")
+
+
+def test_options_for_mpiexec_are_quoted_as_for_a_shell() -> None:
+    parsed = parse(["--mpiexec-args", "-x 'A=a b' --quiet", "prog.py"])
+    assert parsed.start.mpiexec_options == ("-x", "A=a b", "--quiet")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("-n 4 prog.py -n 5", "prog.py -n 5"),
+        ("-v -n 4 --nice -5 --host a b --debug prog.py", "-v --nice=-5 --debug prog.py"),
+        ("--python x --mpiexec-args y --dry-run -p dir -m mod -n 2", "-p dir -m mod -n 2"),
+        ("--hostfile f --profile --threads keep -- -v", "--profile --threads=keep -- -v"),
+        ("-n 2 -i", "-i"),
+    ],
+)
+def test_what_the_ranks_get_of_the_command_line(line: str, words: str) -> None:
+    assert " ".join(parse(line.split()).rank_words) == words
+
+
+def test_what_each_rank_does() -> None:
+    line = "-p dir --pythonpath /a:/b --nice 5 --threads 2 --profile=to --no-scoop-alias -i prog.py"
+    parsed = parse(line.split())
+    program = Program("script", "prog.py", (), "dir", ("/a", "/b"))
+    assert parsed.niceness == 5
+    assert parsed.config == Config(
+        program,
+        threads=2,
+        profile_folder="to",
+        has_scoop_alias=False,
+        is_interactive=True,
+    )
+
+
+def test_without_a_program_there_may_be_a_prompt_or_information() -> None:
+    assert parse(["-i"]).config.program.target == "from scoop_mpi import futures, shared"
+    assert parse(["--info"]).is_info
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("-b 2 prog.py", "rank 0 is the broker"),
+        ("--rsh prog.py", "-launcher rsh"),
+        ("--ssh-executable ssh2 prog.py", "-launcher-exec"),
+        ("--tunnel prog.py", "without tunnels"),
+        ("-e prog.py", "without tunnels"),
+        ("--external-hostname me prog.py", "-iface"),
+        ("--broker-hostname me prog.py", "-iface"),
+        ("--prolog script.sh prog.py", "job script"),
+        ("--backend ZMQ prog.py", "MPI is the backend"),
+        ("--log file prog.py", "2> FILE"),
+    ],
+)
+def test_options_of_scoop_that_have_nothing_to_do_say_what_does(
+    line: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ending:
+        parse(line.split())
+    assert ending.value.code == 2
+    text = capsys.readouterr().err
+    assert words in text
+    assert line.split()[0] in text
+    assert text.count("\n") == 1
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,3 +197,12 @@ def test_help_shows_how_a_job_is_started(capsys: pytest.CaptureFixture[str]) -> 
     text = capsys.readouterr().out
     assert "mpiexec -n 4 python -m scoop_mpi prog.py" in text
     assert 'if __name__ == "__main__":' in text
+
+
+def test_the_command_line_is_read_without_what_a_rank_needs() -> None:
+    heavy = ("mpi4py", "greenlet", "numpy", "cloudpickle", "scoop_mpi.hub")
+    question = f"import sys, scoop_mpi.cli; print(set({heavy}) & sys.modules.keys())"
+    answer = subprocess.run(
+        [sys.executable, "-c", question], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert answer.stdout == "set()\n"

@@ -356,10 +356,13 @@ def test_a_constant_is_what_it_was_when_it_was_set(length: int, proposer: int) -
         assert constants.get("x").all()
 
 
-@pytest.mark.parametrize("length", [0, 3, LARGE.size, HUGE.size])
-def test_arrays_in_constants_are_read_only_on_every_rank(length: int) -> None:
+@pytest.mark.parametrize("was_writable", [True, False])
+@pytest.mark.parametrize("length", [3, LARGE.size, HUGE.size])
+def test_arrays_in_constants_are_read_only_on_every_rank(length: int, was_writable: bool) -> None:
     network = Network(3, ranks_per_node=2)
-    network.propose(0, x=[np.zeros(length)])
+    array = np.zeros(length)
+    array.flags.writeable = was_writable
+    network.propose(0, x=[array])
     network.deliver_all()
     for constants in network.ranks:
         (array,) = constants.get("x")

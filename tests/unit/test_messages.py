@@ -21,10 +21,8 @@ from scoop_mpi.messages import (
     ImportFailed,
     Leave,
     Message,
-    Parcel,
     Place,
     Results,
-    Segment,
     Steal,
     StealFailed,
     Stop,
@@ -34,7 +32,7 @@ from scoop_mpi.messages import (
     WorkWanted,
     bytes_of,
 )
-from scoop_mpi.serializer import Batch, EncodedError, Sealed, Unsendable
+from scoop_mpi.serializer import EncodedError, Sealed, Unsendable
 from tests.unit.helpers import over_the_wire
 
 ranks = st.integers(0, 100_000)
@@ -53,11 +51,18 @@ columns = (
         st.lists(st.integers(0, 1), max_size=6),
     )
 )
-batches = st.builds(Batch, numbers, st.lists(columns, max_size=3).map(tuple), st.booleans())
-parcels = st.builds(Parcel, ranks, numbers, numbers, payloads, batches, st.none() | payloads)
+parcels = st.tuples(
+    ranks,
+    numbers,
+    numbers,
+    payloads,
+    st.none() | payloads,
+    numbers,
+    st.lists(columns, max_size=3).map(tuple),
+    st.booleans(),
+)
 encoded_errors = st.builds(EncodedError, st.none() | payloads, texts, texts, texts, ranks, texts)
-segments = st.builds(
-    Segment,
+segments = st.tuples(
     numbers,
     numbers,
     numbers,
@@ -75,7 +80,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Steal: st.builds(Steal, st.lists(ranks, max_size=5).map(tuple)),
     StealFailed: st.builds(StealFailed, st.lists(ranks, max_size=5).map(tuple)),
     Work: st.builds(Work, numbers, st.lists(parcels, max_size=3)),
-    Results: st.builds(Results, numbers, st.lists(segments, max_size=3)),
+    Results: st.builds(Results, numbers, st.lists(segments, max_size=3), st.booleans()),
     ConstantsProposed: st.builds(ConstantsProposed, numbers, constants),
     ConstantsRefused: st.builds(ConstantsRefused, numbers, texts),
     ConstantsPublished: st.builds(ConstantsPublished, numbers, ranks, numbers, constants),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from scoop_mpi.errors import SerializationError
-from scoop_mpi.messages import Results, Segment
+from scoop_mpi.messages import Results
 from scoop_mpi.reduction import Tree
 from scoop_mpi.serializer import Batch, FunctionCodec, encode_error, seal, seal_calls
 from scoop_mpi.span import LARGEST_WINDOW, FutureGroup, Outcomes, Span, Window
@@ -401,8 +401,8 @@ def test_whoever_waits_is_notified_of_each_delivery() -> None:
 
 def test_a_span_says_when_the_last_call_is_accounted_for() -> None:
     span = make_span(square, range(4))
-    assert not span.settle(Segment(1, 2, 2, [4, 9], {}))
-    assert span.settle(Segment(1, 0, 2, [0, 1], {}))
+    assert not span.settle((1, 2, 2, [4, 9], {}))
+    assert span.settle((1, 0, 2, [0, 1], {}))
 
 
 def test_its_repr_tells_what_is_left() -> None:
@@ -488,18 +488,16 @@ def test_a_group_completes_its_futures_and_says_when_all_are_done() -> None:
     futures = [make_future(square, x) for x in range(4)]
     group = FutureGroup(futures)
     error = encode_error(ValueError("no"), 1, "node1")
-    assert not group.settle(Segment(1, 2, 2, [4, None], {1: error}))
+    assert not group.settle((1, 2, 2, [4, None], {1: error}))
     assert [future.is_done for future in futures] == [False, False, True, True]
-    assert group.settle(Segment(1, 0, 2, [0, 1], {}))
+    assert group.settle((1, 0, 2, [0, 1], {}))
     assert [future.failure for future in futures[:3]] == [None] * 3
     assert repr(futures[3].failure) == "ValueError('no')"
 
 
 def test_a_value_that_cannot_be_opened_fails_its_future_alone() -> None:
     futures = [make_future(square, x) for x in range(3)]
-    values = over_the_wire(
-        Results(0, [Segment(1, 0, 3, seal([Box(0), Ununpicklable(), Box(2)]), {})])
-    )
+    values = over_the_wire(Results(0, [(1, 0, 3, seal([Box(0), Ununpicklable(), Box(2)]), {})]))
     assert FutureGroup(futures).settle(values.segments[0])
     assert [type(future.failure) for future in futures] == [
         type(None),
@@ -633,7 +631,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def flush(self) -> None:
-        for send in self.thieves.flush():
+        for send in self.thieves.report(is_low=False):
             message = over_the_wire(send.message)
             assert isinstance(message, Results)
             self.under_way.append(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,11 +19,10 @@ from scoop_mpi.messages import (
     Steal,
     StealFailed,
     Work,
-    WorkOffered,
     WorkWanted,
 )
 from scoop_mpi.policy import THIEVES_PER_STEAL
-from scoop_mpi.serializer import seal_calls
+from scoop_mpi.serializer import OUT_OF_BAND_BYTES, seal_calls
 from scoop_mpi.span import Outcomes, Span
 from scoop_mpi.worker_state import Worker
 from tests.unit.cluster import Cluster
@@ -33,6 +33,7 @@ from tests.unit.helpers import (
     batch_over_the_wire,
     make_future,
     over_the_wire,
+    parcels_of,
 )
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
@@ -98,36 +99,45 @@ def fail(x: Any) -> Any:
     raise ValueError(x)
 
 
+def interrupt(_: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+class CallableUnpicklesNot(Ununpicklable):
+    def __call__(self, x: Any) -> Any:
+        return x
+
+
 # ------------------------------------------------------------ asking and offering
 
 
 def test_a_rank_asks_once_until_it_is_answered() -> None:
     worker = make_worker()
-    assert worker.ran_low() == [Send(0, WorkWanted())]
-    assert worker.ran_low() == []
+    assert worker.report(is_low=True) == [Send(0, WorkWanted())]
+    assert worker.report(is_low=True) == []
     worker.handle(2, Work(0, []), 0)
-    assert worker.ran_low() == [Send(0, WorkWanted())]
+    assert worker.report(is_low=True) == [Send(0, WorkWanted())]
 
 
 def test_a_rank_offers_once_until_a_steal_fails() -> None:
     worker = make_worker()
-    assert worker.offer(keep=0) == []
+    assert not worker.offer(keep=0)
     (future,) = add_futures(worker, double, 1)
-    assert worker.offer(keep=0) == [Send(0, WorkOffered())]
-    assert worker.offer(keep=0) == []
+    assert worker.offer(keep=0)
+    assert not worker.offer(keep=0)
     worker.claim(future)
     assert steal(worker, 2) == [Send(0, StealFailed((2,)))]
-    assert worker.offer(keep=0) == []
+    assert not worker.offer(keep=0)
     add_futures(worker, double, 2)
-    assert worker.offer(keep=0) == [Send(0, WorkOffered())]
+    assert worker.offer(keep=0)
 
 
 def test_what_is_to_be_kept_is_not_offered() -> None:
     worker = make_worker()
     add_futures(worker, double, 1)
-    assert worker.offer(keep=1) == []
+    assert not worker.offer(keep=1)
     add_futures(worker, double, 2)
-    assert worker.offer(keep=1) == [Send(0, WorkOffered())]
+    assert worker.offer(keep=1)
 
 
 def test_calls_of_a_map_can_be_spared_one_by_one() -> None:
@@ -148,8 +158,8 @@ def test_a_rank_that_can_neither_give_nor_take_says_nothing(state: str) -> None:
         worker.stop()
     if state == "alone":
         add_futures(worker, double, 1, 2, 3)
-    assert worker.ran_low() == []
-    assert worker.offer(keep=0) == []
+    assert worker.report(is_low=True) == []
+    assert not worker.offer(keep=0)
 
 
 def test_nothing_can_be_submitted_while_the_program_is_imported() -> None:
@@ -167,9 +177,9 @@ def test_futures_of_one_function_go_as_one_parcel() -> None:
     worker = make_worker()
     add_futures(worker, double, 1, 2, 3, 4)
     work = only(steal(worker, 2), 2, Work)
-    (parcel,) = work.parcels
+    (parcel,) = parcels_of(work)
     assert (parcel.owner, parcel.start, parcel.reduction) == (1, 0, None)
-    assert parcel.batch.open() == ([(1,), (3,)], {})
+    assert parcel.calls == [(1,), (3,)]
     assert work.version == 7
     assert len(worker.ready) == 2
 
@@ -179,26 +189,26 @@ def test_futures_of_several_functions_and_shapes_go_as_several() -> None:
     futures = [make_future(double, 1), make_future(negate, 2), make_future(max, 3, 4)]
     worker.ready.update(dict.fromkeys([*futures, make_future(max, 5, 6, 7)]))
     sends = steal(worker, 2, 3, 0)
-    parcels = [parcel for send in sends for parcel in only([send], send.destination, Work).parcels]
-    calls = sorted(list(parcel.batch.open()[0]) for parcel in parcels)
-    assert calls == [[(1,)], [(2,)], [(3, 4)]]
+    works = [only([send], send.destination, Work) for send in sends]
+    parcels = [parcel for work in works for parcel in parcels_of(work)]
+    assert sorted(parcel.calls for parcel in parcels) == [[(1,)], [(2,)], [(3, 4)]]
     assert len({parcel.key for parcel in parcels}) == 3
 
 
 def test_tasks_of_other_threads_are_given_too() -> None:
     worker = make_worker()
     worker.elsewhere[make_future(double, 5)] = None
-    work = only(steal(worker, 2), 2, Work)
-    assert work.parcels[0].batch.open() == ([(5,)], {})
+    (parcel,) = parcels_of(only(steal(worker, 2), 2, Work))
+    assert parcel.calls == [(5,)]
     assert not worker.elsewhere
 
 
 def test_about_half_of_a_map_is_given_from_its_far_end() -> None:
     worker = make_worker()
     span = add_span(worker, double, range(10))
-    (parcel,) = only(steal(worker, 2), 2, Work).parcels
+    (parcel,) = parcels_of(only(steal(worker, 2), 2, Work))
     assert parcel.start == 5
-    assert parcel.batch.open() == (range(5, 10), {})
+    assert parcel.calls == [5, 6, 7, 8, 9]
     assert span.unclaimed == 5
 
 
@@ -207,8 +217,8 @@ def test_several_thieves_share_a_map() -> None:
     add_span(worker, double, range(12))
     sends = steal(worker, 2, 3, 0)
     assert [send.destination for send in sends] == [2, 3, 0]
-    starts = [only([send], send.destination, Work).parcels[0].start for send in sends]
-    assert starts == [9, 6, 3]
+    works = [only([send], send.destination, Work) for send in sends]
+    assert [parcel.start for work in works for parcel in parcels_of(work)] == [9, 6, 3]
 
 
 def test_thieves_that_get_nothing_are_handed_back() -> None:
@@ -239,7 +249,7 @@ def test_an_offer_is_kept(ready: list[int], elsewhere: list[int], keep: int, thi
             add_span(worker, double, range(calls))
         else:
             add_futures(worker, double, 1)
-    has_offered = bool(worker.offer(keep))
+    has_offered = worker.offer(keep)
     sends = steal(worker, *range(2, 2 + thieves), keep=keep)
     assert any(isinstance(send.message, Work) for send in sends) == has_offered
 
@@ -251,7 +261,7 @@ def test_calls_beside_one_that_cannot_be_opened_are_given_if_they_are_offered() 
     span.window_size = 3
     worker.ready[span] = None
     assert span.claim() is not None  # a window that is about to run
-    has_offered = bool(worker.offer(keep=0))
+    has_offered = worker.offer(keep=0)
     assert any(isinstance(send.message, Work) for send in steal(worker, 3)) == has_offered
 
 
@@ -293,7 +303,7 @@ def test_an_argument_that_cannot_be_sent_fails_its_future_alone() -> None:
     futures = add_futures(owner, double, Unpicklable(), 0, "ab")
     thief.handle(1, only(steal(owner, 2, keep=0), 2, Work), 0)
     work_off(thief)
-    owner.handle(2, only(thief.flush(), 1, Results), 0)
+    owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
     assert isinstance(futures[0].failure, SerializationError)
     assert "argument 1" in str(futures[0].failure)
     assert futures[2].result() == "abab"
@@ -310,7 +320,7 @@ def test_stolen_futures_come_back_done() -> None:
     for _ in range(2):
         thief.handle(1, only(steal(owner, 2), 2, Work), 0)
     work_off(thief)
-    owner.handle(2, only(thief.flush(), 1, Results), 0)
+    owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
     assert futures[0].result() == 2
     assert repr(failing[0].failure) == "ValueError(3)"
     assert "rank 2 (node2)" in str(getattr(failing[0].failure, "__cause__", None))
@@ -324,7 +334,7 @@ def test_nothing_is_kept_of_futures_that_came_back() -> None:
     thief.handle(1, only(steal(owner, 2), 2, Work), 0)
     assert len(owner.given) == 1
     work_off(thief)
-    owner.handle(2, only(thief.flush(), 1, Results), 0)
+    owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
     assert not owner.given
 
 
@@ -334,7 +344,7 @@ def test_nothing_is_kept_of_a_map_that_is_done(last: str) -> None:
     span = add_span(owner, double, range(4))
     thief.handle(1, only(steal(owner, 2), 2, Work), 0)
     work_off(thief)
-    results = only(thief.flush(), 1, Results)
+    results = only(thief.report(is_low=False), 1, Results)
     if last == "there":
         work_off(owner)
     owner.handle(2, results, 0)
@@ -346,20 +356,22 @@ def test_nothing_is_kept_of_a_map_that_is_done(last: str) -> None:
 
 def test_a_thief_whose_calls_were_all_stolen_has_nothing_to_report() -> None:
     owner, first, second = make_worker(1), make_worker(2), make_worker(3)
-    span = add_span(owner, str, [1], reduction=lambda x, y: x + y)
+    span = add_span(owner, str, range(4), reduction=lambda x, y: x + y)
     first.handle(1, only(steal(owner, 2), 2, Work), 0)
     (stolen,) = first.ready
     assert isinstance(stolen, Span)
     stolen.open(first.codec)
-    window = stolen.claim()  # it is about to make the call
+    stolen.window_size = 2
+    window = stolen.claim()  # it is about to make the calls
     assert window is not None
-    second.handle(2, only(steal(first, 3), 3, Work), 0)
+    for _ in range(2):
+        second.handle(2, only(steal(first, 3), 3, Work), 0)
     work_off(second)
-    owner.handle(3, only(second.flush(), 1, Results), 0)
-    assert span.unreported == 0
+    owner.handle(3, only(second.report(is_low=False), 1, Results), 0)
+    assert span.unreported == 2
     window.run()
     stolen.retire(window)
-    assert first.flush() == []
+    assert first.report(is_low=False) == []
 
 
 def test_a_thiefs_thief_answers_the_owner() -> None:
@@ -369,7 +381,7 @@ def test_a_thiefs_thief_answers_the_owner() -> None:
     second.handle(2, only(steal(first, 3), 3, Work), 0)
     for thief in (second, first):
         work_off(thief)
-        owner.handle(thief.rank, only(thief.flush(), 1, Results), 0)
+        owner.handle(thief.rank, only(thief.report(is_low=False), 1, Results), 0)
     assert [futures[0].result(), futures[2].result()] == [2, 4]
     assert not owner.given
 
@@ -379,21 +391,71 @@ def test_results_go_to_each_owner_in_one_message() -> None:
     for owner in (1, 2, 1):
         span = Span(owner, [1], False, worker.send_outcomes, function=double, key=owner)
         worker.send_outcomes(span, Outcomes(0, 1, [5], {}))
-    first, second = worker.flush()
+    first, second = worker.report(is_low=False)
     for send, owner, count in ((first, 1, 2), (second, 2, 1)):
         results = only([send], owner, Results)
         assert (results.version, len(results.segments)) == (7, count)
-    assert worker.flush() == []
+    assert worker.report(is_low=False) == []
+
+
+def test_a_single_call_goes_on_to_a_further_thief_as_it_came() -> None:
+    owner, first, second = make_worker(1), make_worker(2), make_worker(3)
+    content = np.arange(OUT_OF_BAND_BYTES)
+    futures = add_futures(owner, double, content)
+    span = add_span(owner, str, [7], reduction=lambda x, y: x + y)
+    for _ in range(2):
+        first.handle(1, only(steal(owner, 2), 2, Work), 0)
+        second.handle(2, only(steal(first, 3), 3, Work), 0)
+    work_off(second)
+    owner.handle(3, only(second.report(is_low=False), 1, Results), 0)
+    assert (futures[0].result() == 2 * content).all()
+    assert span.unreported == 0
+    assert [outcomes.open() for outcomes in span.inbox] == [(["7"], {})]
+    assert not owner.given
+
+
+def test_a_single_call_that_cannot_be_opened_fails() -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    futures = add_futures(owner, double, Ununpicklable())
+    futures += add_futures(owner, CallableUnpicklesNot(), 1)
+    for _ in futures:
+        thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    work_off(thief)
+    owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
+    for future, text in zip(futures, ("a call of double: argument 1", "the function"), strict=True):
+        assert isinstance(future.failure, SerializationError)
+        assert text in str(future.failure)
+
+
+def test_who_interrupts_a_single_call_hears_of_it() -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    (future,) = add_futures(owner, interrupt, 1)
+    thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    with pytest.raises(KeyboardInterrupt):
+        work_off(thief)
+    owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
+    assert isinstance(future.failure, KeyboardInterrupt)
+
+
+def test_a_request_for_work_goes_with_results_for_the_broker() -> None:
+    worker = make_worker(3)
+    for owner in (0, 2):
+        span = Span(owner, [1], False, worker.send_outcomes, function=double, key=owner)
+        worker.send_outcomes(span, Outcomes(0, 1, [5], {}))
+    first, second = worker.report(is_low=True)
+    assert only([first], 0, Results).wants_work
+    assert not only([second], 2, Results).wants_work
+    assert worker.has_asked
 
 
 def test_a_value_that_cannot_be_sent_fails_its_call_alone() -> None:
     owner, thief = make_worker(1), make_worker(2)
-    span = add_span(owner, double, range(2))
-    thief.handle(1, only(steal(owner, 2, 3)[:1], 2, Work), 0)
+    span = add_span(owner, double, range(4))
+    thief.handle(1, only(steal(owner, 2), 2, Work), 0)
     (stolen,) = thief.ready
     assert isinstance(stolen, Span)
     thief.send_outcomes(stolen, Outcomes(0, 2, [Unpicklable(), Box(1)], {}))
-    owner.handle(2, only(thief.flush(), 1, Results), 0)
+    owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
     values, failures = span.inbox[0].open()
     assert list(values) == [None, Box(1)]
     assert isinstance(failures[0], SerializationError)
@@ -444,10 +506,11 @@ def test_outcomes_that_are_still_encoded_are_passed_on() -> None:
     futures = add_futures(owner, fail, 1)
     thief.handle(1, only(steal(owner, 2), 2, Work), 0)
     work_off(thief)
-    (segment,) = only(thief.flush(), 1, Results).segments
-    stolen = Span(1, [1], False, thief.send_outcomes, function=fail, key=segment.key)
-    thief.send_outcomes(stolen, Outcomes(0, 1, segment.values, segment.failures))
-    (again,) = only(thief.flush(), 1, Results).segments
+    (segment,) = only(thief.report(is_low=False), 1, Results).segments
+    key, start, length, values, failures = segment
+    stolen = Span(1, [1], False, thief.send_outcomes, function=fail, key=key)
+    thief.send_outcomes(stolen, Outcomes(start, length, values, failures))
+    (again,) = only(thief.report(is_low=False), 1, Results).segments
     owner.handle(2, Results(0, [again]), 0)
     assert repr(futures[0].failure) == "ValueError(1)"
 

@@ -1,0 +1,35 @@
+"""What the command line asks of each rank. Kept apart from `job`, so that reading it is cheap."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+from scoop_mpi.program import Program
+
+
+@dataclass(frozen=True)
+class Config:
+    """What each rank is to do.
+
+    Attributes:
+        program: what to run.
+        log_level: what the log lets through, as a level of `logging`.
+        is_debug: whether ``--debug`` was given.
+        threads: how many threads numerical libraries may use on each rank; None: this rank's share
+            of its host's cores; "keep": whatever the libraries choose.
+        profile_folder: where each rank writes its profile; None: nowhere.
+        has_scoop_alias: whether ``import scoop`` gives scoop_mpi.
+        is_interactive: whether a prompt follows the program.
+        without_effect: options of the command line that come too late here.
+    """
+
+    program: Program
+    log_level: int = logging.WARNING
+    is_debug: bool = False
+    threads: int | Literal["keep"] | None = None
+    profile_folder: str | None = None
+    has_scoop_alias: bool = True
+    is_interactive: bool = False
+    without_effect: tuple[str, ...] = ()
