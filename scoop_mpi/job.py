@@ -34,6 +34,7 @@ from scoop_mpi.future import Future
 from scoop_mpi.hub import Hub, Idle
 from scoop_mpi.idle import Backoff
 from scoop_mpi.messages import ImportFailed, Leave, Stop, Stopped
+from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.program import Program, ProgramError
 from scoop_mpi.pump import Pump
 from scoop_mpi.runtime import ROOT_RANK, Runtime
@@ -149,7 +150,7 @@ class Rank:
         self._program = program
         self._transport = transport
         self._logger = logger
-        self._runtime = Runtime(transport, clock, self._import_failed)
+        self._runtime = Runtime(transport, clock, self._import_failed, NodeMemory(logger))
         self.hub = Hub(self._runtime, idle, logger)
         self.is_root = transport.rank == ROOT_RANK
         self._status = 0

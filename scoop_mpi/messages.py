@@ -103,12 +103,43 @@ class ConstantsRefused(NamedTuple):
 
 
 class ConstantsPublished(NamedTuple):
-    """Along a tree from rank 0: the constants that make up version `version`."""
+    """From rank 0 to all, by way of the nodes' leaders: the constants that make up a version."""
 
     version: int
     origin: int
     ticket: int
     values: dict[str, Payload]
+
+
+class Place(NamedTuple):
+    """Where in a node's memory some buffers lie (see `node_memory`).
+
+    `process` has them in the file open there as `descriptor`, which `identity` (of device and
+    inode) tells from any other; `lengths` are those of the buffers, in bytes.
+    """
+
+    process: int
+    descriptor: int
+    identity: tuple[int, int]
+    lengths: tuple[int, ...]
+
+
+class ConstantsPlaced(NamedTuple):
+    """A node's leader to its ranks: the constants of version `version` lie in the node's memory.
+
+    `head` is the first frame of their `ConstantsPublished`; at `place` lie the others.
+    """
+
+    version: int
+    head: bytes
+    place: Place
+
+
+class ConstantsMapped(NamedTuple):
+    """A rank to its node's leader: I have mapped what you placed. If not, `problem` says why."""
+
+    version: int
+    problem: str | None
 
 
 class ImportFailed(NamedTuple):
@@ -139,6 +170,8 @@ Message = (
     | ConstantsProposed
     | ConstantsRefused
     | ConstantsPublished
+    | ConstantsPlaced
+    | ConstantsMapped
     | ImportFailed
     | Stop
     | Stopped
@@ -163,6 +196,8 @@ _TYPES: tuple[type[Message], ...] = (
     ConstantsProposed,
     ConstantsRefused,
     ConstantsPublished,
+    ConstantsPlaced,
+    ConstantsMapped,
     ImportFailed,
     Stop,
     Stopped,

@@ -22,6 +22,7 @@ import struct
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import mpi4py
@@ -71,6 +72,7 @@ class MPITransport:
         self.rank = self._comm.Get_rank()
         self.size = self._comm.Get_size()
         self.host = MPI.Get_processor_name()
+        self.leaders: Sequence[int] = self._find_leaders()
         self.is_thread_safe = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
         self._status = MPI.Status()
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
@@ -78,6 +80,14 @@ class MPITransport:
         self._buffers = Buffers()
         self.is_sending = False
         self.bytes_pending = 0
+
+    def _find_leaders(self) -> list[int]:
+        """Return for each rank the lowest rank of its node, that is, who can share memory."""
+        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        leader = node.bcast(self.rank)
+        node.Free()
+        leaders: list[int] = self._comm.allgather(leader)
+        return leaders
 
     def ranks_per_core(self) -> float:
         """Return how many ranks of this rank's host share one of the cores they may use.

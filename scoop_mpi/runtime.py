@@ -22,8 +22,11 @@ from threading import get_ident
 
 from scoop_mpi import messages
 from scoop_mpi.broker import Broker
-from scoop_mpi.constants import Constants, Proposal
+from scoop_mpi.constants import Constants, Proposal, sendable
+from scoop_mpi.errors import describe_error
 from scoop_mpi.messages import (
+    ConstantsMapped,
+    ConstantsPlaced,
     ConstantsProposed,
     ConstantsPublished,
     ConstantsRefused,
@@ -41,6 +44,7 @@ from scoop_mpi.messages import (
     WorkOffered,
     WorkWanted,
 )
+from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.serializer import Payload
 from scoop_mpi.span import Window
 from scoop_mpi.transport import Transport
@@ -60,6 +64,7 @@ class Runtime:
         clock: tells the time, in seconds.
         on_import_failed: called on the root with a worker's report that it can't import the
             program.
+        memory: shares large constants with the other ranks of the node.
     """
 
     def __init__(
@@ -67,12 +72,14 @@ class Runtime:
         transport: Transport,
         clock: Callable[[], float],
         on_import_failed: Callable[[str], None],
+        memory: NodeMemory,
     ) -> None:
         self.transport = transport
         self.clock = clock
         self.rank = transport.rank
         self.size = transport.size
-        self.constants = Constants(self.rank, self.size)
+        self.memory = memory
+        self.constants = Constants(self.rank, transport.leaders)
         self.worker = Worker(self.rank, self.size, transport.host, lambda: self.constants.heard_of)
         self.broker = Broker() if self.rank == ROOT_RANK else None
         self.windows: dict[Window, None] = {}  # those whose calls are being made
@@ -207,8 +214,15 @@ class Runtime:
                 return self.worker.handle(source, message, self._keep)
             case WorkWanted() | WorkOffered() | StealFailed():
                 return self._ask_broker(source, message)
-            case ConstantsProposed() | ConstantsRefused() | ConstantsPublished():
-                return self.constants.handle(source, message)
+            case (
+                ConstantsProposed()
+                | ConstantsRefused()
+                | ConstantsPublished()
+                | ConstantsPlaced()
+                | ConstantsMapped()
+            ):
+                if not self.is_stopping:  # else nobody reads them, and who sent them may be gone
+                    return self._handle_constants(source, message)
             case ImportFailed(report):
                 self._on_import_failed(report)
             case Stop():
@@ -223,6 +237,26 @@ class Runtime:
         if self.broker is None:
             raise TypeError(f"rank {self.rank} is no broker, but got {message!r}")
         return [] if self.is_stopping else self.broker.handle(source, message)
+
+    def _handle_constants(self, source: int, message: Message) -> list[Send]:
+        constants, memory = self.constants, self.memory
+        match message:
+            case ConstantsPublished() if constants.should_place(message):
+                return constants.handle(source, message, memory.place(sendable(message)))
+            case ConstantsPlaced(version):
+                try:
+                    constants.take_in(memory.open(message))
+                except OSError as error:
+                    return [Send(source, ConstantsMapped(version, describe_error(error)))]
+                return [Send(source, ConstantsMapped(version, None))]
+            case ConstantsMapped(version, problem):
+                sends = constants.handle(source, message)
+                if not constants.is_mapping(version):
+                    memory.release(version)
+                if problem is not None:
+                    memory.tell(f"rank {source} gets copies of large constants", problem)
+                return sends
+        return constants.handle(source, message)
 
     def _send_all(self, sends: list[Send]) -> None:
         """Send what the state machines say; what is for this rank itself is handled at once."""

@@ -194,8 +194,12 @@ class Batch(NamedTuple):
 # ---------------------------------------------------------------- single objects
 
 
-def encode(thing: object) -> Payload:
+def encode(thing: object, out_of_band_bytes: int = OUT_OF_BAND_BYTES) -> Payload:
     """Return `thing` as a payload.
+
+    Args:
+        thing: what to send.
+        out_of_band_bytes: buffers of at least so many bytes stay out of the stream.
 
     Raises:
         SerializationError: it can't be pickled; the text names its type.
@@ -203,10 +207,10 @@ def encode(thing: object) -> Payload:
     if type(thing) in _PLAIN:
         return pickle.dumps(thing, PROTOCOL), ()
     try:
-        return _encode_with(_ReferencePickler, thing)
+        return _encode_with(_ReferencePickler, thing, out_of_band_bytes)
     except _USERS_ERRORS:
         try:
-            return _encode_with(_value_pickler(), thing)
+            return _encode_with(_value_pickler(), thing, out_of_band_bytes)
         except _USERS_ERRORS as error:
             kind = type(thing).__qualname__
             raise SerializationError(
@@ -233,16 +237,19 @@ def decode(payload: Payload) -> Any:
 def forwarded(payload: Payload) -> Payload:
     """Return a payload that came from another rank in the form in which it can be sent on."""
     data, buffers = payload
-    return data if type(data) is bytes else pickle.PickleBuffer(data), tuple(
-        pickle.PickleBuffer(buffer) for buffer in buffers
-    )
+    return _forwarded_buffer(data), tuple(map(_forwarded_buffer, buffers))
 
 
-def _encode_with(pickler: type[pickle.Pickler], thing: object) -> Payload:
+def _forwarded_buffer(buffer: Buffer) -> Buffer:
+    """Return what was received within a message as it is, what was a frame of its own as such."""
+    return buffer if type(buffer) is bytes else pickle.PickleBuffer(buffer)
+
+
+def _encode_with(pickler: type[pickle.Pickler], thing: object, out_of_band_bytes: int) -> Payload:
     buffers: list[pickle.PickleBuffer] = []
 
     def keep_in_stream(buffer: pickle.PickleBuffer) -> bool:
-        if buffer.raw().nbytes < OUT_OF_BAND_BYTES:
+        if buffer.raw().nbytes < out_of_band_bytes:
             return True
         buffers.append(buffer)
         return False

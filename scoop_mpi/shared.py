@@ -10,10 +10,9 @@ from types import MethodType
 from typing import Any
 
 from scoop_mpi import current
-from scoop_mpi.constants import Proposal
+from scoop_mpi.constants import Proposal, seal
 from scoop_mpi.errors import UNGUARDED, NotStartedProperly, SerializationError, describe_callable
 from scoop_mpi.hub import Hub
-from scoop_mpi.serializer import encode
 from scoop_mpi.worker_state import ImportGuard
 
 __all__ = ["SharedElementEncapsulation", "getConst", "setConst"]
@@ -23,8 +22,10 @@ def setConst(**kwargs: Any) -> None:
     """Set constants that every rank can read with `getConst`.
 
     Returns once they are set: a task submitted after that finds them, wherever it runs. Anything
-    that can be sent to another rank can be a constant, also functions, lambdas and methods. Every
-    rank has a copy; nobody should change it.
+    that can be sent to another rank can be a constant, also functions, lambdas and methods. A
+    constant is a copy of what it was when it was set; nobody should change it.
+
+    The arrays in constants of 1 MiB and more are in each node's memory once, shared by its ranks.
 
     Args:
         kwargs: the constants by name.
@@ -40,7 +41,7 @@ def setConst(**kwargs: Any) -> None:
     values = {}
     for name, value in kwargs.items():
         try:
-            values[name] = encode(value)
+            values[name] = seal(value)
         except SerializationError as error:
             raise SerializationError(f"the constant {name}: {error}") from error
     waiter = hub.waiter()
@@ -67,6 +68,8 @@ def getConst(name: str, timeout: float | None = 0.1) -> Any:
 
     Returns:
         The constant, the same object for all tasks on this rank; None if there was none in time.
+        Its contiguous numpy arrays are read-only views of memory that other ranks may share: make
+        a ``copy`` to change one.
 
     Raises:
         NotStartedProperly: the program was not started with ``-m scoop_mpi``.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from scoop_mpi.messages import Frames, bytes_of
@@ -29,6 +30,7 @@ class Transport(Protocol):
     rank: int
     size: int
     host: str
+    leaders: Sequence[int]  # for each rank the lowest rank of its node
     is_thread_safe: bool  # whether another thread than the main one may call it
 
     @property
@@ -64,14 +66,18 @@ class Fabric:
     Args:
         size: the number of ranks.
         rng: decides the order of deliveries; None: first come, first served.
+        ranks_per_node: of how many ranks in a row a node consists.
     """
 
-    def __init__(self, size: int, rng: random.Random | None = None) -> None:
+    def __init__(
+        self, size: int, rng: random.Random | None = None, ranks_per_node: int = 1
+    ) -> None:
         self._rng = rng
         self._numbers = itertools.count()
         # For each receiver, by sender: what is under way.
         self._links: list[dict[int, deque[_Letter]]] = [{} for _ in range(size)]
-        self.endpoints = [Endpoint(self, rank, size) for rank in range(size)]
+        leaders = [rank - rank % ranks_per_node for rank in range(size)]
+        self.endpoints = [Endpoint(self, rank, leaders) for rank in range(size)]
 
     @property
     def is_empty(self) -> bool:
@@ -124,9 +130,10 @@ class Endpoint:
 
     is_thread_safe = True
 
-    def __init__(self, fabric: Fabric, rank: int, size: int) -> None:
+    def __init__(self, fabric: Fabric, rank: int, leaders: Sequence[int]) -> None:
         self.rank = rank
-        self.size = size
+        self.size = len(leaders)
+        self.leaders = leaders
         self.host = "localhost"
         self._fabric = fabric
         self._pending: list[_Letter] = []

@@ -19,7 +19,8 @@ from greenlet import getcurrent, greenlet
 
 from scoop_mpi import current
 from scoop_mpi.job import Rank
-from scoop_mpi.messages import Frames
+from scoop_mpi.messages import ConstantsPlaced, ConstantsPublished, Frames
+from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.program import Program
 from scoop_mpi.runtime import STEP_INTERVAL
 from scoop_mpi.transport import Endpoint, Fabric
@@ -52,12 +53,17 @@ class Simulation:
     Args:
         size: the number of ranks.
         seed: decides all that is left to chance.
+        ranks_per_node: of how many ranks a node consists.
+        memory_failures: how likely it is that a rank can't place or map a large constant.
     """
 
-    def __init__(self, size: int, seed: int) -> None:
+    def __init__(
+        self, size: int, seed: int, ranks_per_node: int = 1, memory_failures: float = 0.0
+    ) -> None:
         self.rng = random.Random(seed)
         self.now = 0.0
-        self.fabric = Fabric(size, self.rng)
+        self.fabric = Fabric(size, self.rng, ranks_per_node)
+        self.memory_failures = memory_failures
         self._scheduler = getcurrent()
         self._ranks: list[_SimulatedRank] = []
         self._running: _SimulatedRank | None = None
@@ -209,6 +215,7 @@ class _SimulatedRank:
                     logging.getLogger("scoop_mpi"),
                 )
             )
+            made[0].hub.runtime.memory = _Memory(self._simulation)
             getcurrent().parent.switch()
             self.status = made[0].run()
 
@@ -269,6 +276,25 @@ class _SimulatedRank:
         )
 
 
+class _Memory(NodeMemory):
+    """Memory that may fail. It is real: all ranks are in one process, and map from themselves."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(logging.getLogger("scoop_mpi"))
+        self._simulation = simulation
+
+    def place(self, message: ConstantsPublished) -> ConstantsPlaced | None:
+        return None if self._fails() else super().place(message)
+
+    def open(self, placed: ConstantsPlaced) -> ConstantsPublished:
+        if self._fails():
+            raise OSError("simulated")
+        return super().open(placed)
+
+    def _fails(self) -> bool:
+        return self._simulation.rng.random() < self._simulation.memory_failures
+
+
 class _Transport:
     """An endpoint whose every look for messages may lead to another rank."""
 
@@ -277,6 +303,7 @@ class _Transport:
     def __init__(self, endpoint: Endpoint, simulation: Simulation) -> None:
         self.rank = endpoint.rank
         self.size = endpoint.size
+        self.leaders = endpoint.leaders
         self.host = f"host{endpoint.rank}"
         self._endpoint = endpoint
         self._simulation = simulation

@@ -9,14 +9,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, TimeoutError
 from typing import Any
 
+import numpy as np
 import pytest
 
 from scoop_mpi import current, futures, hub, shared
+from scoop_mpi.constants import PLACED_BYTES
 from scoop_mpi.errors import RemoteTraceback, SerializationError
 from tests.sim.simulation import Deadlock, Simulation, compute
 
 SIZES = (1, 2, 3, 5, 16)
 SEEDS = range(12)
+LARGE_LENGTH = PLACED_BYTES // 8  # of an array of floats that is placed in a node's memory
+RANKS_PER_NODE = (1, 2, 3, 16)  # by the seed
 
 
 def run_everywhere(program: Callable[[], Any]) -> list[Any]:
@@ -24,11 +28,16 @@ def run_everywhere(program: Callable[[], Any]) -> list[Any]:
     results = []
     for size, seed in itertools.product(SIZES, SEEDS):
         try:
-            results.append(Simulation(size, seed).run(program))
+            results.append(simulation_of(size, seed).run(program))
         except BaseException as error:
             error.args = (*error.args, f"(size {size}, seed {seed})")
             raise
     return results
+
+
+def simulation_of(size: int, seed: int, memory_failures: float = 0.0) -> Simulation:
+    """Return a job on nodes of as many ranks as the seed says."""
+    return Simulation(size, seed, RANKS_PER_NODE[seed % len(RANKS_PER_NODE)], memory_failures)
 
 
 # ------------------------------------------------------------ functions for the ranks to run
@@ -566,6 +575,38 @@ def test_a_constant_is_set_once_however_many_try() -> None:
         assert shared.getConst("other", timeout=0) is None
 
     run_everywhere(program)
+
+
+def read_large(x: int) -> float:
+    compute(0.001)
+    table = shared.getConst("table", timeout=0)
+    assert not table.flags.writeable
+    return float(table[x])
+
+
+def set_and_read_large(x: int) -> float:
+    shared.setConst(**{f"large{x}": np.full(LARGE_LENGTH, float(x))})
+    return float(futures.submit(mean_of_large, x).result())
+
+
+def mean_of_large(x: int) -> float:
+    return float(shared.getConst(f"large{x}", timeout=0).mean())
+
+
+@pytest.mark.parametrize("memory_failures", [0.0, 0.3, 1.0])
+def test_large_constants_reach_all_nodes(memory_failures: float) -> None:
+    """Also where placing them in a node's memory, or mapping them from there, fails."""
+
+    def program() -> None:
+        table = np.arange(float(LARGE_LENGTH))
+        shared.setConst(table=table)
+        table[:] = -1
+        assert list(futures.map(read_large, range(12))) == list(range(12))
+        assert list(futures.map(set_and_read_large, range(3))) == [0.0, 1.0, 2.0]
+        assert shared.getConst("large2", timeout=0)[-1] == 2.0
+
+    for size, seed in itertools.product((1, 3, 16), SEEDS[:8]):
+        simulation_of(size, seed, memory_failures).run(program)
 
 
 def look_for(x: int) -> int:

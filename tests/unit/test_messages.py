@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from scoop_mpi import messages
 from scoop_mpi.messages import (
+    ConstantsMapped,
+    ConstantsPlaced,
     ConstantsProposed,
     ConstantsPublished,
     ConstantsRefused,
     ImportFailed,
     Leave,
     Message,
+    Place,
     Results,
     Steal,
     StealFailed,
@@ -67,6 +70,9 @@ segments = st.tuples(
     st.dictionaries(numbers, encoded_errors, max_size=2),
 )
 constants = st.dictionaries(texts, payloads, max_size=3)
+places = st.builds(
+    Place, numbers, numbers, st.tuples(numbers, numbers), st.lists(numbers).map(tuple)
+)
 
 MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     WorkWanted: st.builds(WorkWanted),
@@ -78,6 +84,8 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     ConstantsProposed: st.builds(ConstantsProposed, numbers, constants),
     ConstantsRefused: st.builds(ConstantsRefused, numbers, texts),
     ConstantsPublished: st.builds(ConstantsPublished, numbers, ranks, numbers, constants),
+    ConstantsPlaced: st.builds(ConstantsPlaced, numbers, st.binary(), places),
+    ConstantsMapped: st.builds(ConstantsMapped, numbers, st.none() | texts),
     ImportFailed: st.builds(ImportFailed, texts),
     Stop: st.builds(Stop),
     Stopped: st.builds(Stopped),

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as st_numpy
 
 from scoop_mpi.errors import RemoteTraceback, SerializationError
 from scoop_mpi.messages import bytes_of
@@ -32,6 +31,7 @@ from scoop_mpi.serializer import (
     seal,
     seal_calls,
 )
+from tests.arrays import ARRAYS, any_arrays, assert_same, read_only
 from tests.unit.helpers import (
     Box,
     Unpicklable,
@@ -75,12 +75,6 @@ nested = st.recursive(
         | inner.map(Box)
     ),
     max_leaves=8,
-)
-# Numpy itself loses the byte order of foreign times.
-scalar_types = st_numpy.scalar_dtypes().filter(lambda kind: kind.kind not in "mM" or kind.isnative)
-arrays = st_numpy.arrays(
-    dtype=scalar_types | st_numpy.array_dtypes(scalar_types),
-    shape=st_numpy.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
 )
 big = st.integers(OUT_OF_BAND_BYTES - 8, OUT_OF_BAND_BYTES + 8).map(
     lambda size: Box(np.arange(size).astype(np.uint8).tobytes())
@@ -126,8 +120,25 @@ def test_bytes_of_any_size_survive(kind: type, size: int) -> None:
     assert type(received[0]) is kind
 
 
-def test_a_memoryview_arrives_as_its_bytes() -> None:
-    assert sent(memoryview(b"content")) == b"content"
+def test_bytes_of_100_megabytes_survive() -> None:
+    text = bytes(range(250)) * 400_000
+    assert sent(text) == text
+    assert sent(bytearray(text)) == text
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        memoryview(b"abcdef"),
+        memoryview(bytearray(b"abcdef"))[::2],
+        memoryview(b"abcdef")[::-1],
+        np.arange(6.0).reshape(2, 3).data,
+        memoryview(bytes(OUT_OF_BAND_BYTES)).cast("q"),
+    ],
+    ids=["bytes", "with gaps", "backwards", "of two dimensions", "large"],
+)
+def test_a_memoryview_arrives_as_its_bytes(view: memoryview) -> None:
+    assert sent(view) == view.tobytes()
 
 
 @pytest.mark.parametrize("size", [3, OUT_OF_BAND_BYTES])
@@ -164,49 +175,6 @@ def test_a_payload_opens_from_any_kind_of_memory() -> None:
 # ------------------------------------------------------------ numpy arrays
 
 
-def assert_same(received: Any, array: np.ndarray[Any, Any]) -> None:
-    assert type(received) is type(array)
-    assert received.dtype == array.dtype
-    assert received.shape == array.shape
-    if array.dtype.hasobject or isinstance(array, np.ma.MaskedArray):
-        assert repr(received) == repr(array)
-    else:
-        assert received.tobytes() == array.tobytes()
-
-
-def structured(size: int) -> np.ndarray[Any, Any]:
-    array = np.zeros(size, [("name", "U5"), ("place", "<f8", (2,)), ("count", ">i4")])
-    array["name"] = "name"
-    array["place"] = np.arange(2 * size).reshape(size, 2)
-    array["count"] = np.arange(size)
-    return array
-
-
-def read_only(size: int) -> np.ndarray[Any, Any]:
-    array = np.arange(size)
-    array.flags.writeable = False
-    return array
-
-
-ARRAYS: dict[str, Callable[[int], np.ndarray[Any, Any]]] = {
-    "of no dimension": lambda size: np.array(float(size)),
-    "of objects": lambda size: np.array([Box(i) for i in range(size)] + [None], object),
-    "of texts": lambda size: np.array([str(i) for i in range(size)]),
-    "of times": lambda size: np.arange(size).astype("datetime64[s]"),
-    "in Fortran's order": lambda size: np.asfortranarray(np.arange(6 * size).reshape(2, 3, size)),
-    "with gaps": lambda size: np.arange(2 * size)[::2],
-    "backwards": lambda size: np.arange(size)[::-1],
-    "transposed": lambda size: np.arange(6 * size).reshape(2, 3, size).transpose(1, 0, 2),
-    "repeated by strides of 0": lambda size: np.broadcast_to(np.arange(3), (size, 3)),
-    "read-only": read_only,
-    "empty": lambda size: np.empty((size, 0, 2)),
-    "of records": structured,
-    "of foreign byte order": lambda size: np.arange(size, dtype=">f8"),
-    "on borrowed memory": lambda size: np.frombuffer(bytearray(8 * size), np.float64),
-    "masked": lambda size: np.ma.masked_greater(np.arange(size), 0),
-}
-
-
 @pytest.mark.parametrize("size", [2, 3 * OUT_OF_BAND_BYTES], ids=["small", "large"])
 @pytest.mark.parametrize("make", ARRAYS.values(), ids=ARRAYS.keys())
 def test_an_array_survives(make: Callable[[int], np.ndarray[Any, Any]], size: int) -> None:
@@ -214,7 +182,7 @@ def test_an_array_survives(make: Callable[[int], np.ndarray[Any, Any]], size: in
     assert_same(sent(array), array)
 
 
-@given(arrays)
+@given(any_arrays())
 def test_any_array_survives(array: np.ndarray[Any, Any]) -> None:
     assert_same(sent(array), array)
 
@@ -359,7 +327,7 @@ def test_a_column_with_repeats_opens_to_its_items(items: list[Any]) -> None:
     assert received == items
 
 
-@given(st.lists(arrays, max_size=4))
+@given(st.lists(any_arrays(), max_size=4))
 def test_a_column_of_arrays_opens_to_its_items(items: list[np.ndarray[Any, Any]]) -> None:
     received = opened(column_over_the_wire(seal(items)))
     for one, other in zip(received, items, strict=True):

@@ -1,0 +1,167 @@
+"""Large constants in memory that the ranks of a node share.
+
+Responsible for files in memory and their mappings; knows of messages only that they are frames.
+Who places constants for whom is decided in `constants`.
+
+    the node's leader                                    each rank of the node, the leader too
+      place(message): a file in memory, without a name     open(placed): /proc/PID/fd/N, mapped
+      PID, N ----------------- ConstantsPlaced --------------->
+      release: its descriptor  <-------------- ConstantsMapped
+
+The file has no name, so nothing has to be removed: its memory is gone when the last process that
+maps it is, however that ends. `memfd_create` makes such files, and is not bound by the size of
+/dev/shm, of which containers have little. Many a Python lacks it, having been built for an old C
+library (conda's); there it is an O_TMPFILE in /dev/shm.
+
+Alternatives: `multiprocessing.shared_memory` gives its segments names, which a killed job leaves
+behind, and starts a process for each rank to prevent that. A window of MPI's is collective to
+create, and a rank that is busy with the user's code can't join.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import mmap
+import os
+import weakref
+from collections.abc import Iterable, Sequence
+
+from scoop_mpi import messages
+from scoop_mpi.errors import describe_error
+from scoop_mpi.messages import ConstantsPlaced, ConstantsPublished, Place, bytes_of
+
+# A mapping keeps a file descriptor, of which a process may often have 1,024 in all.
+MOST_SEGMENTS = 128
+_ALIGNMENT = 64  # bytes: what numpy's and compilers' fastest loops ask for
+_DIRECTORY = "/dev/shm"
+
+
+class NodeMemory:
+    """What one rank has placed in its node's memory.
+
+    Args:
+        logger: told, once, if constants can't be shared.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._segments: dict[int, Segment] = {}  # by version: those that not all ranks have mapped
+        self._placed = 0
+        self._has_told = False
+
+    def place(self, message: ConstantsPublished) -> ConstantsPlaced | None:
+        """Copy the large buffers of `message` to where all ranks of the node can map them.
+
+        Returns:
+            What to tell the ranks of the node; None if there is no such memory to be had.
+        """
+        head, *buffers = messages.encode(message)
+        try:
+            if self._placed == MOST_SEGMENTS:
+                raise OSError(f"there are {MOST_SEGMENTS} segments of them already")
+            segment = Segment([bytes_of(buffer) for buffer in buffers])
+        except OSError as error:
+            self.tell("large constants are copied to each rank", describe_error(error))
+            return None
+        self._placed += 1
+        self._segments[message.version] = segment
+        return ConstantsPlaced(message.version, head, segment.place)
+
+    def open(self, placed: ConstantsPlaced) -> ConstantsPublished:
+        """Return the message that was placed; its large buffers are read-only, and shared.
+
+        Raises:
+            OSError: this process can't map them.
+        """
+        message = messages.decode([placed.head, *map_place(placed.place)])
+        assert isinstance(message, ConstantsPublished)
+        return message
+
+    def release(self, version: int) -> None:
+        """All ranks of the node have answered: they keep what they have mapped."""
+        self._segments.pop(version).close()
+
+    def tell(self, what: str, reason: str) -> None:
+        """Log that sharing has failed, the first time it does."""
+        if not self._has_told:
+            self._has_told = True
+            self._logger.info("No memory to share on this node: %s (%s).", what, reason)
+
+
+class Segment:
+    """Buffers in a file in memory, which other processes can map until `close` is called.
+
+    Attributes:
+        place: where other processes of the node find them.
+        close: closes the file. Whoever has mapped it keeps it.
+
+    Args:
+        buffers: what to copy there.
+
+    Raises:
+        OSError: there is no such memory, or not enough of it.
+    """
+
+    def __init__(self, buffers: Sequence[memoryview]) -> None:
+        descriptor = _nameless_file()
+        self.close = weakref.finalize(self, os.close, descriptor)
+        lengths = tuple(buffer.nbytes for buffer in buffers)
+        *offsets, total = _offsets(lengths)
+        # Reserved at once: if memory is short, this fails, and not the first write to a page of it.
+        os.posix_fallocate(descriptor, 0, total)
+        for buffer, offset in zip(buffers, offsets, strict=True):
+            _write(descriptor, buffer, offset)
+        status = os.fstat(descriptor)
+        self.place = Place(os.getpid(), descriptor, (status.st_dev, status.st_ino), lengths)
+
+
+def map_place(place: Place) -> list[memoryview]:
+    """Return read-only views of the buffers at `place`, which keep its memory alive.
+
+    The mapping is private and could be written to, but for the views: networks register what they
+    send for reading and writing, and UCX and libfabric fail where memory is mapped read-only.
+
+    Raises:
+        OSError: it can't be mapped. FileNotFoundError or PermissionError: this process doesn't see
+            the one that has it, as in another container.
+    """
+    path = f"/proc/{place.process}/fd/{place.descriptor}"
+    # Looked at before it is opened: it may be anything, if that process isn't who we think it is.
+    _check_identity(os.stat(path), place, path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check_identity(os.fstat(descriptor), place, path)
+        *offsets, total = _offsets(place.lengths)
+        mapping = mmap.mmap(descriptor, total, access=mmap.ACCESS_COPY)
+    finally:
+        os.close(descriptor)
+    memory = memoryview(mapping).toreadonly()
+    return [
+        memory[offset : offset + length]
+        for offset, length in zip(offsets, place.lengths, strict=True)
+    ]
+
+
+def _check_identity(status: os.stat_result, place: Place, path: str) -> None:
+    if (status.st_dev, status.st_ino) != place.identity:
+        raise FileNotFoundError(f"{path} is not what the node's leader has placed")
+
+
+def _nameless_file() -> int:
+    """Return the descriptor of a new file in memory."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("scoop_mpi-constants", os.MFD_CLOEXEC)
+    return os.open(_DIRECTORY, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+
+def _offsets(lengths: Iterable[int]) -> list[int]:
+    """Return where buffers of these lengths begin, and last where the next one would."""
+    aligned = (-(-length // _ALIGNMENT) * _ALIGNMENT for length in lengths)
+    return list(itertools.accumulate(aligned, initial=0))
+
+
+def _write(descriptor: int, buffer: memoryview, offset: int) -> None:
+    while buffer.nbytes:  # the kernel writes 2 GiB at a time at most
+        written = os.pwrite(descriptor, buffer, offset)
+        buffer, offset = buffer[written:], offset + written
