@@ -58,6 +58,12 @@ NO_MESSAGES = {
     "a part of: a call of ...": ("argument ...: ...", "the function of the call"),
     "a part of: an object of type ... can't be unpickled": ("(unknown: its pickle is damaged)",),
     "a part of: there is no mpiexec of ...": ("What was found is another MPI's",),
+    "a part of: No memory to share on this node": (
+        "large constants are copied to each rank",
+        "there are ... segments of them already",
+        "rank ... gets copies of large constants",
+        "... is not what the node's leader has placed",
+    ),
     "how a line of the log begins; see manual/logging.md": ("[.......] rank ... (...)",),
     "how a remote traceback begins; see manual/pitfalls.md": ("On rank ... (...):",),
     "how it is said which rank could not import the program": ("...scoop_mpi: rank ... (...) ...",),
