@@ -438,6 +438,8 @@ class Hub(HotPath):
             elif moved:
                 idle.reset()
             else:
+                if runtime.transport.is_receiving:
+                    idle.reset()  # a message comes in piece by piece, as MPI is called
                 idle.pause(self._seconds_to_deadline())
 
     @property

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from scoop_mpi import job, launch, mpi, mpi_library, mpiexec
+from scoop_mpi import job, launch, mpi, mpi_library, mpiexec, node_memory
 from scoop_mpi._version import __version__
 from scoop_mpi.config import Config
 from scoop_mpi.errors import StartError
@@ -72,6 +72,7 @@ def _page(
         ("MPI", mpi.library_description()),
         ("libraries", ", ".join(library.files)),
         ("threads", f"{mpi.thread_level()}: {pump}"),
+        ("constants", node_memory.kind()),
         ("launcher", launcher.name if launcher else f"none; own: {_own_launcher(library)}"),
         ("settings", ", ".join(given) or "none"),
         ("ranks", str(len(ranks))),

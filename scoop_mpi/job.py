@@ -280,14 +280,14 @@ class Rank:
     # ------------------------------------------------------------ both
 
     def duties(self) -> bool:
-        """What the pump does while user code runs."""
+        """What the pump does while user code runs; return whether messages are on the move."""
         moved = False
         if self._runtime.is_step_due(self._runtime.clock()):  # or the program polls by itself
             moved = self._runtime.step(is_low=self.hub.should_ask_ahead())
         if self._runtime.is_stopping:
             self._report_running()
         self._abort_if_late()
-        return moved
+        return moved or self._transport.is_receiving or self._transport.is_sending
 
     def _report_running(self) -> None:
         """Once the end has waited for a while, say for which tasks of this rank."""

@@ -186,6 +186,11 @@ class MPITransport:
                 del outgoing[destination]
         self.is_sending = bool(outgoing)
 
+    @property
+    def is_receiving(self) -> bool:
+        """See `transport.Transport`."""
+        return bool(self._incoming)
+
     def abort(self, status: int) -> None:
         """See `transport.Transport`."""
         sys.stdout.flush()

@@ -35,6 +35,7 @@ from scoop_mpi.messages import ConstantsPlaced, ConstantsPublished, Place, bytes
 MOST_SEGMENTS = 128
 _ALIGNMENT = 64  # bytes: what numpy's and compilers' fastest loops ask for
 _DIRECTORY = "/dev/shm"
+_KIND = "memfd_create" if hasattr(os, "memfd_create") else f"O_TMPFILE in {_DIRECTORY}"
 
 
 class NodeMemory:
@@ -141,6 +142,15 @@ def map_place(place: Place) -> list[memoryview]:
         memory[offset : offset + length]
         for offset, length in zip(offsets, place.lengths, strict=True)
     ]
+
+
+def kind() -> str:
+    """Return in a few words what memory constants are placed in, or why in none."""
+    try:
+        Segment([memoryview(bytes(mmap.PAGESIZE))]).close()
+    except OSError as error:
+        return f"copied to each rank: {describe_error(error)}"
+    return f"shared on a node, by {_KIND}"
 
 
 def _check_identity(status: os.stat_result, place: Place, path: str) -> None:

@@ -21,7 +21,7 @@ class Pump:
     """Calls `duties` now and then while user code runs.
 
     Args:
-        duties: what to do; returns whether anything moved.
+        duties: what to do; returns whether there is soon to be something to do again.
         hub_is_in_charge: tells whether the hub does the duties itself.
         fail: called with the error if `duties` raises.
     """

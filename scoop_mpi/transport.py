@@ -39,6 +39,11 @@ class Transport(Protocol):
         ...
 
     @property
+    def is_receiving(self) -> bool:
+        """Whether a message has come in part, as far as the last call has seen."""
+        ...
+
+    @property
     def bytes_pending(self) -> int:
         """The size of the messages that have not left yet, as far as the last call has seen."""
         ...
@@ -165,6 +170,11 @@ class Endpoint:
     def is_sending(self) -> bool:
         """See `Transport`."""
         return bool(self._pending)
+
+    @property
+    def is_receiving(self) -> bool:
+        """See `Transport`. What comes, comes whole."""
+        return False
 
     @property
     def bytes_pending(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import pstats
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def test_one_page_tells_about_the_job(ranks: int) -> None:
     assert found["scoop_mpi"].startswith(__version__)
     assert ("Open MPI" if uses_open_mpi() else "MPICH") in found["MPI"]
     assert "THREAD_" in found["threads"]
+    assert re.match("shared on a node, by |copied to each rank: ", found["constants"])
     assert "mpiexec" in found["launcher"]
     assert found["ranks"] == str(ranks)
     cores = len(os.sched_getaffinity(0))

@@ -64,6 +64,11 @@ NO_MESSAGES = {
         "rank ... gets copies of large constants",
         "... is not what the node's leader has placed",
     ),
+    "what --info says of the constants": (
+        "O_TMPFILE in ...",
+        "copied to each rank: ...",
+        "shared on a node, by ...",
+    ),
     "how a line of the log begins; see manual/logging.md": ("[.......] rank ... (...)",),
     "how a remote traceback begins; see manual/pitfalls.md": ("On rank ... (...):",),
     "how it is said which rank could not import the program": ("...scoop_mpi: rank ... (...) ...",),

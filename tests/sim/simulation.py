@@ -320,6 +320,10 @@ class _Transport:
         return self._endpoint.is_sending
 
     @property
+    def is_receiving(self) -> bool:
+        return self._endpoint.is_receiving
+
+    @property
     def bytes_pending(self) -> int:
         return self._endpoint.bytes_pending
 

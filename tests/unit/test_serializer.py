@@ -193,6 +193,17 @@ def test_an_array_arrives_writable_even_if_it_was_not(size: int) -> None:
     assert sent(read_only(size)).flags.writeable
 
 
+@pytest.mark.parametrize("size", [2, 3 * OUT_OF_BAND_BYTES], ids=["small", "large"])
+@pytest.mark.parametrize("make", ARRAYS.values(), ids=ARRAYS.keys())
+def test_an_array_arrives_writable_and_alone(
+    make: Callable[[int], np.ndarray[Any, Any]], size: int
+) -> None:
+    payload = encode(make(size))
+    received, another = (decode(payload_over_the_wire(payload)) for _ in range(2))
+    assert received.flags.writeable
+    assert not np.shares_memory(received, another)
+
+
 def test_an_array_in_fortrans_order_stays_so() -> None:
     array = np.asfortranarray(np.ones((200, 300)))
     assert sent(array).flags.f_contiguous
