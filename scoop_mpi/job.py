@@ -115,7 +115,9 @@ def start_pump(rank: Rank, logger: logging.Logger) -> Pump | None:
                 "rank computes, its messages wait."
             )
         return None
-    rank.hub.pump = pump = Pump(rank.duties, lambda: rank.hub.is_in_charge, rank.fail)
+    rank.hub.pump = pump = Pump(
+        rank.duties, rank.is_transferring, lambda: rank.hub.is_in_charge, rank.fail
+    )
     pump.start()
     return pump
 
@@ -280,14 +282,18 @@ class Rank:
     # ------------------------------------------------------------ both
 
     def duties(self) -> bool:
-        """What the pump does while user code runs; return whether messages are on the move."""
+        """What the pump does while user code runs; return whether anything moved."""
         moved = False
         if self._runtime.is_step_due(self._runtime.clock()):  # or the program polls by itself
             moved = self._runtime.step(is_low=self.hub.should_ask_ahead())
         if self._runtime.is_stopping:
             self._report_running()
         self._abort_if_late()
-        return moved or self._transport.is_receiving or self._transport.is_sending
+        return moved
+
+    def is_transferring(self) -> bool:
+        """Say whether a message is on its way out or in, and moves on as MPI is called."""
+        return self._transport.is_receiving or self._transport.is_sending
 
     def _report_running(self) -> None:
         """Once the end has waited for a while, say for which tasks of this rank."""

@@ -21,7 +21,8 @@ class Pump:
     """Calls `duties` now and then while user code runs.
 
     Args:
-        duties: what to do; returns whether there is soon to be something to do again.
+        duties: what to do; returns whether anything moved.
+        is_transferring: tells whether a message is half-way, and the pump to come again soon.
         hub_is_in_charge: tells whether the hub does the duties itself.
         fail: called with the error if `duties` raises.
     """
@@ -29,11 +30,13 @@ class Pump:
     def __init__(
         self,
         duties: Callable[[], bool],
+        is_transferring: Callable[[], bool],
         hub_is_in_charge: Callable[[], bool],
         fail: Callable[[BaseException], None],
     ) -> None:
         self.is_asleep = False
         self._duties = duties
+        self._is_transferring = is_transferring
         self._hub_is_in_charge = hub_is_in_charge
         self._fail = fail
         self._is_ending = False
@@ -69,7 +72,8 @@ class Pump:
             except BaseException as error:
                 self._fail(error)
                 return
-            pause = _SHORTEST_PAUSE if moved else min(1.5 * pause, _LONGEST_PAUSE)
+            is_soon_due = moved or self._is_transferring()
+            pause = _SHORTEST_PAUSE if is_soon_due else min(1.5 * pause, _LONGEST_PAUSE)
 
     def _sleep(self) -> None:
         """Sleep until woken.
