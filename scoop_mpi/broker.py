@@ -1,74 +1,77 @@
 """The broker: brings ranks that have run dry together with ranks that have work to spare.
 
 A pure state machine on rank 0. It knows nothing of tasks; work itself goes directly from the
-victim to the thief. Each rank is believed to have work from when it says so until a steal from it
-fails, so a rank says it once, and no count of anybody's queue is kept here, to be out of date.
+victim to the thief. Each rank is believed to have work from when it says so until it asks for work
+or a steal from it fails, so a rank says it once, and no count of anybody's queue is kept here, to
+be out of date.
 
-Every request is answered once: it leads to `Work` from a victim, or stays in `hungry`, or is on
-its way to a victim, which gives or hands it back with `StealFailed`.
+First everybody is heard (`handle`), then victims and thieves are matched (`match`). Where tasks
+are alike, all ranks run dry at once. If each were answered as it asks, the first ones would be
+sent to ranks that are about to ask as well.
+
+Every request is answered once: it stays in `hungry`, or is on its way to a victim, which gives or
+hands it back with `StealFailed`.
 """
 
 from __future__ import annotations
 
-from scoop_mpi.messages import Message, Send, Steal, StealFailed, WorkOffered, WorkWanted
-from scoop_mpi.policy import THIEVES_PER_STEAL
+from collections import OrderedDict
+from itertools import cycle, islice
+
+from scoop_mpi.messages import Message, Results, Send, Steal, StealFailed, WorkOffered, WorkWanted
 
 
 class Broker:
-    """The matchmaker's state. `handle` takes messages; the other methods spare rank 0 its own."""
+    """The matchmaker's state; `handle` and `match` are the only ways to change it."""
 
     def __init__(self) -> None:
-        # Both in the order of arrival: dicts, for want of an ordered set.
-        self.offering: dict[int, None] = {}
+        # Both in the order of arrival: dicts, for want of an ordered set. In a plain dict the first
+        # entry is found more and more slowly, the more entries before it were taken out.
+        self.offering: OrderedDict[int, None] = OrderedDict()
         self.hungry: dict[int, None] = {}
 
-    def handle(self, source: int, message: Message) -> list[Send]:
-        """Take in a message of rank `source`; return what to send.
+    def handle(self, source: int, message: Message) -> None:
+        """Take in a message of rank `source`.
 
         Raises:
             TypeError: the message is none that a broker understands.
         """
         match message:
             case WorkWanted():
-                return self.match((source,))
+                self.offering.pop(source, None)
+                self.hungry[source] = None
+            case Results(wants_work=True):  # from a rank that has offered nothing
+                self.hungry[source] = None
             case WorkOffered():
-                steal = self.offered_by(source)
-                return [] if steal is None else [Send(source, steal)]
+                self.offering[source] = None
             case StealFailed(thieves):
-                self.exhausted_by(source)
-                return self.match(thieves)
+                self.offering.pop(source, None)
+                self.hungry.update(dict.fromkeys(thieves))
             case _:
                 raise TypeError(f"the broker got {message!r} from rank {source}")
 
-    def match(self, thieves: tuple[int, ...]) -> list[Send]:
-        """Find a victim for each of `thieves`, or remember them as hungry."""
-        sends = []
-        for thief in thieves:
-            victim = self._next_victim(thief)
-            if victim is None:
-                self.hungry[thief] = None
-            else:
-                sends.append(Send(victim, Steal((thief,))))
-        return sends
+    def match(self) -> list[Send]:
+        """Send each hungry rank to a victim, if there is any; return what to send.
 
-    def _next_victim(self, thief: int) -> int | None:
-        """Take the victims in turn, so that none is asked much more than the others."""
-        for victim in self.offering:
-            if victim != thief:
-                self.offering[victim] = self.offering.pop(victim)
-                return victim
-        return None
-
-    def offered_by(self, victim: int) -> Steal | None:
-        """`victim` has said that it has work: return what it is to do for the hungry, if any."""
-        self.offering[victim] = None
-        thieves = [rank for rank in self.hungry if rank != victim][:THIEVES_PER_STEAL]
-        if not thieves:
-            return None
-        for thief in thieves:
+        The hungry are dealt to the victims evenly, and victims are taken in turn from one time to
+        the next, so that none is asked much more than the others.
+        """
+        if not self.hungry or not self.offering:
+            return []
+        thieves_of: dict[int, list[int]] = {}
+        victims = cycle(list(islice(self.offering, len(self.hungry) + 1)))
+        for thief in list(self.hungry):
+            victim = next(victims)
+            if victim == thief:
+                if len(self.offering) == 1:
+                    continue
+                victim = next(victims)
+            thieves_of.setdefault(victim, []).append(thief)
             del self.hungry[thief]
-        return Steal(tuple(thieves), not self.hungry.keys() - {victim})
+        for victim in thieves_of:
+            self.offering.move_to_end(victim)
+        return [Send(victim, Steal(tuple(thieves))) for victim, thieves in thieves_of.items()]
 
     def exhausted_by(self, victim: int) -> None:
-        """`victim` has no more work to spare."""
+        """`victim`, which is this very rank, has no more work to spare."""
         self.offering.pop(victim, None)

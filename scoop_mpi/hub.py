@@ -107,8 +107,10 @@ class Hub(HotPath):
         self.runtime = runtime
         self.logger = logger
         self.thread = get_ident()
+        self._runs_tasks = runtime.worker.runs_tasks
+        self._levels = _LEVELS if self._runs_tasks else 0  # none: results are waited for in `join`
         self.depth = 0
-        self.depth_limit = _LEVELS
+        self.depth_limit = self._levels
         self.ready = runtime.worker.ready
         self.elsewhere = runtime.worker.elsewhere
         self.watch_lock = threading.Lock()  # of the lists of watchers of all futures
@@ -209,8 +211,9 @@ class Hub(HotPath):
         """Run `future` on this stack if it is waiting, and return whether it is done.
 
         On a stack that is too deep the hub runs it, before all else, while the caller waits.
+        A rank that only serves leaves it to the others.
         """
-        if not self.claim(future):
+        if not self._runs_tasks or not self.claim(future):
             return future.is_done
         if self._is_elsewhere_thread():
             future.run()
@@ -294,7 +297,7 @@ class Hub(HotPath):
         self.run_due_callbacks()
         self.check(deadline)
         is_elsewhere = self._is_elsewhere_thread()
-        if is_elsewhere or not self._is_stack_deep():
+        if self._runs_tasks and (is_elsewhere or not self._is_stack_deep()):
             window = span.claim()
             if window is not None:
                 if is_elsewhere:
@@ -325,7 +328,7 @@ class Hub(HotPath):
         """Ask for more work before the last calls here begin, so that it is there when they end."""
         worker = self.runtime.worker
         if worker.size > 1 and not worker.has_asked and len(self._parked) < MOST_SUSPENDED:
-            self.runtime.step(is_low=True)
+            self.runtime.step(keep=1, is_low=True)
 
     def _work_off(self, span: Span) -> None:
         """Run the calls of a span until none is left: a job."""
@@ -426,7 +429,7 @@ class Hub(HotPath):
             if self._serve_next_due():
                 idle.reset()
                 continue
-            moved = runtime.step(keep=1, is_low=self._is_low)
+            moved = runtime.step(keep=int(self._runs_tasks), is_low=self._is_low)
             if self._deadlines:
                 self._expire_deadlines()
             if self._notified:
@@ -482,8 +485,8 @@ class Hub(HotPath):
         return False
 
     def _next_task(self) -> Task | None:
-        """Return the newest ready task, without claiming it."""
-        while self.ready:
+        """Return the newest ready task, without claiming it, if this rank is to run any."""
+        while self.ready and self._runs_tasks:
             try:
                 task = next(reversed(self.ready))
             except (StopIteration, RuntimeError):
@@ -533,7 +536,7 @@ class Hub(HotPath):
     def _start(self, job: Job, task: Task) -> None:
         place = self._pool.pop() if self._pool else greenlet(self._run_jobs, self._hub)
         self.running[job] = task
-        self.depth, self.depth_limit = 0, _LEVELS
+        self.depth, self.depth_limit = 0, self._levels
         self._has_asked_ahead = False
         started = self.runtime.last_step  # a moment ago
         self._switch(place, job)

@@ -13,7 +13,7 @@ them opens. On the wire a message is a list of frames:
              |                          |------------------------->|
              |                          |        StealFailed       |
              |                          |<-------------------------|  (nothing left)
-             |  Work(parcels)                                      |
+             |  Work(parcels, followers)                           |
              |<----------------------------------------------------|  (otherwise)
              |  Results(segments), to the owner of the span        |
              |---------------------------------------------------->|
@@ -41,14 +41,9 @@ class WorkOffered(NamedTuple):
 
 
 class Steal(NamedTuple):
-    """Broker to victim: share your oldest work with these ranks.
-
-    `are_all`: whether no further rank is hungry. If some are, and the victim has still work to
-    spare, it says so again.
-    """
+    """Broker to victim: share your oldest work with these ranks."""
 
     thieves: tuple[int, ...]
-    are_all: bool = True
 
 
 class StealFailed(NamedTuple):
@@ -70,17 +65,21 @@ Segment = tuple[int, int, int, "Column", dict[int, "EncodedError"]]
 
 
 class Work(NamedTuple):
-    """Victim to thief: these calls are yours now. `version`: see `constants`."""
+    """Victim to thief: these calls are yours now, and your followers'.
+
+    `version`: see `constants`. `followers` are thieves too: share the calls with them at once.
+    """
 
     version: int
     parcels: list[Parcel]
+    followers: tuple[int, ...] = ()
 
 
 class Results(NamedTuple):
     """Executor to owner: the outcomes of calls that were given away.
 
     `wants_work`: the executor is about to run dry. So it says to an owner that is the broker, too,
-    instead of with a `WorkWanted` of its own.
+    instead of with a `WorkWanted` of its own, unless it has offered work: results may come late.
     """
 
     version: int

@@ -45,6 +45,7 @@ from scoop_mpi.messages import (
     WorkWanted,
 )
 from scoop_mpi.node_memory import NodeMemory
+from scoop_mpi.policy import MATCHING_PATIENCE
 from scoop_mpi.serializer import Payload
 from scoop_mpi.span import Window
 from scoop_mpi.transport import Transport
@@ -93,6 +94,8 @@ class Runtime:
         self._lock = threading.Lock()
         self._stepping_thread = 0
         self._keep = 0
+        self._matched_at = 0.0
+        self._patience = MATCHING_PATIENCE * self.size
         # Where MPI is FUNNELED nobody but the main thread may call it, and so nobody else steps.
         self._only_thread = None if transport.is_thread_safe else get_ident()
 
@@ -123,8 +126,9 @@ class Runtime:
             worker = self.worker
             ready = len(worker.ready)
             received = self.transport.receive()
+            has_heard_all = received is None
             if received is not None:
-                self._take_in(received)
+                has_heard_all = self._take_in(received)
                 if len(worker.ready) > ready:
                     is_low = False  # work has just come in: run that first
             if self._proposals or self._letters:
@@ -133,9 +137,13 @@ class Runtime:
             if self.windows:
                 self._harvest(now)
             if worker.outbox or (is_low and not worker.has_asked):
-                self._send_all(worker.report(is_low))
+                self._send_all(worker.report(is_low, now))
             if not worker.has_offered and (worker.ready or worker.elsewhere):
                 self._offer(keep)
+            if self.broker is not None and (
+                has_heard_all or now - self._matched_at > self._patience
+            ):
+                self._match(self.broker, now)
             if self.transport.is_sending:
                 self.transport.progress()
             return received is not None
@@ -156,8 +164,8 @@ class Runtime:
         """Say whether the last step was some time before `now`."""
         return now - self.last_step > STEP_INTERVAL
 
-    def _take_in(self, received: tuple[int, Frames]) -> None:
-        """Handle a message that has arrived, and those after it."""
+    def _take_in(self, received: tuple[int, Frames]) -> bool:
+        """Handle a message that has arrived, and those after it; return whether it was all."""
         for left in reversed(range(_MESSAGES_PER_STEP)):
             source, frames = received
             sends = self._handle(source, messages.decode(frames))
@@ -165,8 +173,9 @@ class Runtime:
                 self._send_all(sends)
             following = self.transport.receive() if left else None
             if following is None:
-                return
+                break
             received = following
+        return left > 0
 
     def _send_what_was_asked_for(self) -> None:
         while self._proposals:
@@ -175,22 +184,21 @@ class Runtime:
             self._send_all([self._letters.popleft()])
 
     def _offer(self, keep: int) -> None:
-        """Say that there is work to spare, if there is.
-
-        Rank 0 has the broker at hand, and serves who is hungry without messages to itself.
-        """
-        worker, broker = self.worker, self.broker
-        if not worker.offer(keep):
-            return
-        if broker is None:
+        """Say that there is work to spare, if there is."""
+        if self.worker.offer(keep):
             self._send_all([Send(BROKER_RANK, WorkOffered())])
+
+    def _match(self, broker: Broker, now: float) -> None:
+        """Send thieves to victims. What rank 0 says to itself, as either, is no message."""
+        self._matched_at = now
+        if self.is_stopping:
             return
-        steal = broker.offered_by(self.rank)
-        if steal is not None:
-            self._send_all(worker.handle(self.rank, steal, keep))
-            if not worker.has_spare(keep):
-                broker.exhausted_by(self.rank)
-                worker.has_offered = False
+        while sends := broker.match():  # again, if this very rank had nothing
+            self._send_all(sends)
+        worker = self.worker
+        if worker.has_offered and not worker.ready and not worker.elsewhere:
+            broker.exhausted_by(self.rank)
+            worker.has_offered = False
 
     def _harvest(self, now: float) -> None:
         """Report what has ended of windows that take long."""
@@ -203,17 +211,16 @@ class Runtime:
         match message:
             case Results():
                 self.constants.hear_of(message.version)
-                sends = self.worker.handle(source, message, self._keep)
-                return (
-                    sends + self._ask_broker(source, WorkWanted()) if message.wants_work else sends
-                )
+                if message.wants_work:
+                    self._tell_broker(source, message)
+                return self.worker.handle(source, message, self._keep)
             case Work():
                 self.constants.hear_of(message.version)
                 return self.worker.handle(source, message, self._keep)
             case Steal():
                 return self.worker.handle(source, message, self._keep)
             case WorkWanted() | WorkOffered() | StealFailed():
-                return self._ask_broker(source, message)
+                self._tell_broker(source, message)
             case (
                 ConstantsProposed()
                 | ConstantsRefused()
@@ -233,10 +240,11 @@ class Runtime:
                 self.may_leave = True
         return []
 
-    def _ask_broker(self, source: int, message: Message) -> list[Send]:
+    def _tell_broker(self, source: int, message: Message) -> None:
         if self.broker is None:
             raise TypeError(f"rank {self.rank} is no broker, but got {message!r}")
-        return [] if self.is_stopping else self.broker.handle(source, message)
+        if not self.is_stopping:
+            self.broker.handle(source, message)
 
     def _handle_constants(self, source: int, message: Message) -> list[Send]:
         constants, memory = self.constants, self.memory

@@ -17,6 +17,7 @@ task seen in `ready` is still there a moment later.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -78,7 +79,11 @@ class Worker:
         self.has_asked = False
         self.is_open = False
         self.is_stopping = False
+        self.runs_tasks = not policy.only_serves(rank, size)
         self._constants_version = constants_version
+        self._results_interval = policy.RESULTS_INTERVAL * size
+        self._patient_outcomes = 0  # in the outbox: those whose span goes on here
+        self._waiting_since: float | None = None
         self._keys = itertools.count(1)
 
     def open_queues(self) -> None:
@@ -89,31 +94,45 @@ class Worker:
 
     # ------------------------------------------------------------ what the rank itself does
 
-    def report(self, is_low: bool) -> list[Send]:
+    def report(self, is_low: bool, now: float = math.inf) -> list[Send]:
         """Send off what is in the outbox, one message for each owner, and ask for work if need be.
 
         Args:
             is_low: the rank is about to run dry: ask for work, unless it has.
+            now: the time, in seconds. Results of a span that goes on here may wait, but not longer
+                than a while (see `policy.RESULTS_INTERVAL`), and by default not at all.
         """
         wants_work = (
             is_low
             and not self.has_asked
+            and self.runs_tasks
             and self.is_open
             and not self.is_stopping
             and self.size > 1
         )
+        sends = []
+        may_go_along = not self.has_offered
         if wants_work:
             self.has_asked = True
-        sends = []
-        if self.outbox:
+            # The broker takes it that there is nothing to spare; the next step offers again. Large
+            # results could be overtaken by that offer, and would then withdraw it.
+            self.has_offered = False
+        if self.outbox and (wants_work or self._is_report_due(now)):
             version = self._constants_version()
             for owner, segments in self._segments().items():
-                is_asking = wants_work and owner == BROKER_RANK
+                is_asking = wants_work and may_go_along and owner == BROKER_RANK
                 sends.append(Send(owner, Results(version, segments, is_asking)))
                 wants_work = wants_work and not is_asking
         if wants_work:
             sends.append(Send(BROKER_RANK, WorkWanted()))
         return sends
+
+    def _is_report_due(self, now: float) -> bool:
+        if not self.ready or len(self.outbox) > self._patient_outcomes:
+            return True
+        if self._waiting_since is None:
+            self._waiting_since = now
+        return now - self._waiting_since >= self._results_interval or now == math.inf
 
     def has_spare(self, keep: int) -> bool:
         """Say whether there are more than `keep` calls that nobody has begun."""
@@ -144,9 +163,13 @@ class Worker:
     def send_outcomes(self, span: Span, outcomes: Outcomes) -> None:
         """Keep outcomes for the span's owner: the `outlet` of a stolen span. Any thread may."""
         self.outbox.append((span.owner, span.key, outcomes))
+        if span.unclaimed:
+            self._patient_outcomes += 1  # a count that is too low, from a race, does no harm
 
     def _segments(self) -> dict[int, list[Segment]]:
         """Empty the outbox; return what is in it, sealed, by owner."""
+        self._patient_outcomes = 0
+        self._waiting_since = None
         segments: dict[int, list[Segment]] = {}
         while self.outbox:
             owner, key, outcomes = self.outbox.popleft()
@@ -181,12 +204,9 @@ class Worker:
                 return []
             case Work():
                 self._take_in(message.parcels)
-                return []
+                return self._share(message.followers, keep) if message.followers else []
             case Steal():
-                sends = self._share(message.thieves, keep)
-                if not message.are_all:
-                    self.has_offered = False  # the next step offers again, if there is more
-                return sends
+                return self._share(message.thieves, keep)
             case _:
                 raise TypeError(f"rank {self.rank} got {message!r} from rank {source}")
 
@@ -218,20 +238,24 @@ class Worker:
 
     def _share(self, thieves: tuple[int, ...], keep: int) -> list[Send]:
         sends = []
-        unserved = []
+        unserved: list[int] = []
         version = self._constants_version()
-        for thief, parcels in zip(thieves, self._parcels(len(thieves), keep), strict=True):
+        teams = policy.teams(thieves)
+        for team, parcels in zip(teams, self._parcels(len(thieves), keep), strict=True):
             if parcels:
-                sends.append(Send(thief, Work(version, parcels)))
+                sends.append(Send(team[0], Work(version, parcels, tuple(team[1:]))))
             else:
-                unserved.append(thief)
+                unserved += team
         if unserved:
             self.has_offered = False
-            sends.append(Send(BROKER_RANK, StealFailed(tuple(unserved))))
+            most = policy.MOST_HANDED_BACK
+            for first in range(0, len(unserved), most):
+                thieves = tuple(unserved[first : first + most])
+                sends.append(Send(BROKER_RANK, StealFailed(thieves)))
         return sends
 
     def _parcels(self, thieves: int, keep: int) -> list[list[Parcel]]:
-        """Take the oldest work for some thieves; return what each of them gets."""
+        """Take the oldest work for some thieves; return what each team of them gets."""
         if thieves == 1 and not keep and len(self.ready) == 1 and not self.elsewhere:
             (task,) = self.ready
             if type(task) is Future:  # a single call, which somebody may well be waiting for
@@ -246,10 +270,10 @@ class Worker:
                 if singles:
                     keep = 0  # there is this one left
                     break
-                counts = policy.shares(spare, thieves, keep)
-                return [self._wrap_calls(task, count) for count in counts]
-        hands = policy.deal(singles, thieves, keep)
-        return [self._wrap_tasks(hand) for hand in hands]
+                counts = policy.shares(spare, thieves, keep, self.runs_tasks)
+                return [self._wrap_calls(task, sum(team)) for team in policy.teams(counts)]
+        hands = policy.deal(singles, thieves, keep, self.runs_tasks)
+        return [self._wrap_tasks(policy.merged(team)) for team in policy.teams(hands)]
 
     def _wrap_calls(self, span: Span, count: int) -> list[Parcel]:
         """Take calls off a span; return the parcel, or none if there is nothing to send."""

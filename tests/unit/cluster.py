@@ -191,11 +191,18 @@ class Cluster:
     def _handle(self, source: int, destination: int, message: Message) -> None:
         place = self.ranks[destination]
         if isinstance(message, WorkWanted | WorkOffered | StealFailed):
-            self.post(destination, self.broker.handle(source, message))
+            self.broker.handle(source, message)
+            self.match()
         else:
             self.post(destination, place.worker.handle(source, message, place.keep))
             if isinstance(message, Results) and message.wants_work:
-                self.post(destination, self.broker.handle(source, WorkWanted()))
+                self.broker.handle(source, message)
+                self.match()
+
+    def match(self) -> None:
+        """The broker sends thieves to victims."""
+        while sends := self.broker.match():
+            self.post(BROKER_RANK, sends)
 
     # ------------------------------------------------------------ towards rest
 
@@ -239,8 +246,9 @@ class Cluster:
                         found.append("to the broker")
                     case Steal(thieves) | StealFailed(thieves):
                         found += ["with a victim"] * thieves.count(rank)
-                    case Work() if destination == rank:
-                        found.append("answered")
+                    case Work(_, _, followers):
+                        found += ["answered"] * (destination == rank)
+                        found += ["with a victim"] * followers.count(rank)
         return found
 
     def check(self) -> None:

@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 
 from scoop_mpi.broker import Broker
-from scoop_mpi.messages import Message, Send, Steal, StealFailed, Stop, WorkOffered, WorkWanted
-from scoop_mpi.policy import THIEVES_PER_STEAL
+from scoop_mpi.messages import (
+    Message,
+    Results,
+    Send,
+    Steal,
+    StealFailed,
+    Stop,
+    WorkOffered,
+    WorkWanted,
+)
 
 WANTED, OFFERED = WorkWanted(), WorkOffered()
 
@@ -49,9 +57,20 @@ SCENES: dict[str, list[tuple[int, Message, list[Send]]]] = {
         (4, WANTED, [Send(3, Steal((4,)))]),
         (5, WANTED, [Send(2, Steal((5,)))]),
     ],
-    "no rank steals from itself": [
+    "a rank that asks has nothing to spare": [
         (1, OFFERED, []),
         (1, WANTED, []),
+        (2, WANTED, []),
+        (3, OFFERED, [Send(3, Steal((1, 2)))]),
+    ],
+    "an offer that has overtaken a request that came with results holds": [
+        (1, OFFERED, []),
+        (1, Results(0, [], True), []),
+        (2, WANTED, [Send(1, Steal((2,)))]),
+    ],
+    "no rank steals from itself": [
+        (1, WANTED, []),
+        (1, OFFERED, []),
         (2, WANTED, [Send(1, Steal((2,)))]),
         (3, OFFERED, [Send(3, Steal((1,)))]),
     ],
@@ -80,17 +99,33 @@ SCENES: dict[str, list[tuple[int, Message, list[Send]]]] = {
 def test_scene(scene: list[tuple[int, Message, list[Send]]]) -> None:
     broker = Broker()
     for source, message, sends in scene:
-        assert broker.handle(source, message) == sends
+        broker.handle(source, message)
+        assert broker.match() == sends
+    assert broker.match() == []
 
 
-def test_a_victim_is_sent_so_many_thieves_at_a_time() -> None:
+def test_everybody_is_heard_before_anybody_is_answered() -> None:
     broker = Broker()
-    for rank in range(1, THIEVES_PER_STEAL + 3):
+    for rank in (1, 2, 3):
+        broker.handle(rank, OFFERED)
+    for rank in (4, 1, 2):
         broker.handle(rank, WANTED)
-    (first,) = broker.handle(0, OFFERED)
-    (second,) = broker.handle(0, OFFERED)
-    assert first.message == Steal(tuple(range(1, THIEVES_PER_STEAL + 1)), are_all=False)
-    assert second.message == Steal((THIEVES_PER_STEAL + 1, THIEVES_PER_STEAL + 2))
+    assert broker.match() == [Send(3, Steal((4, 1, 2)))]
+
+
+def test_the_hungry_are_dealt_to_the_victims() -> None:
+    broker = Broker()
+    for rank in range(10, 17):
+        broker.handle(rank, WANTED)
+    for rank in (1, 2, 3):
+        broker.handle(rank, OFFERED)
+    assert broker.match() == [
+        Send(1, Steal((10, 13, 16))),
+        Send(2, Steal((11, 14))),
+        Send(3, Steal((12, 15))),
+    ]
+    broker.handle(17, WANTED)
+    assert broker.match() == [Send(1, Steal((17,)))]
 
 
 def test_a_message_that_is_not_for_it_is_refused_and_changes_nothing() -> None:

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoop_mpi.policy import FUTURES_PER_THIEF, deal, shares
+from scoop_mpi.policy import (
+    FUTURES_PER_THIEF,
+    MOST_TEAMS,
+    ROOT_SERVES_FROM,
+    deal,
+    merged,
+    only_serves,
+    shares,
+    teams,
+)
 
 many = st.integers(1, 40)
 keeps = st.integers(0, 3)
@@ -104,3 +113,46 @@ def test_no_thief_gets_too_many_futures() -> None:
     hands = deal(range(10 * FUTURES_PER_THIEF), 2, 0)
     assert [len(hand) for hand in hands] == [FUTURES_PER_THIEF] * 2
     assert not set(hands[0]) & set(hands[1])
+
+
+@given(st.integers(0, 10**6), many)
+def test_who_does_not_take_part_gives_all_away(calls: int, thieves: int) -> None:
+    assert sum(shares(calls, thieves, 0, takes_part=False)) == calls
+
+
+@given(st.integers(0, 100), many)
+def test_who_does_not_take_part_deals_all(count: int, thieves: int) -> None:
+    hands = deal(range(count), thieves, 0, takes_part=False)
+    assert sorted(task for hand in hands for task in hand) == list(range(count))
+
+
+@given(st.integers(1, 3 * MOST_TEAMS))
+def test_each_thief_is_in_one_team(count: int) -> None:
+    grouped = teams(range(count))
+    assert len(grouped) == min(count, MOST_TEAMS)
+    assert sorted(thief for team in grouped for thief in team) == list(range(count))
+    sizes = [len(team) for team in grouped]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_where_there_is_little_each_team_gets_some() -> None:
+    counts = shares(2 * MOST_TEAMS, 10 * MOST_TEAMS, keep=0, takes_part=False)
+    assert [sum(team) for team in teams(counts)] == [2] * MOST_TEAMS
+
+
+def test_the_hands_of_a_team_are_merged_oldest_first() -> None:
+    assert merged([[0, 4, 8], [1, 5], [2, 6]]) == [0, 1, 2, 4, 5, 6, 8]
+    assert merged([[3]]) == [3]
+    assert merged([[], []]) == []
+
+
+def test_no_message_carries_too_many_futures() -> None:
+    assert merged([range(FUTURES_PER_THIEF)] * 2) == [
+        number for number in range(FUTURES_PER_THIEF // 2) for _ in range(2)
+    ]
+
+
+def test_the_root_of_many_ranks_only_serves() -> None:
+    assert not only_serves(0, ROOT_SERVES_FROM - 1)
+    assert only_serves(0, ROOT_SERVES_FROM)
+    assert not only_serves(1, ROOT_SERVES_FROM)

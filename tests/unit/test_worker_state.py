@@ -20,10 +20,12 @@ from scoop_mpi.messages import (
     StealFailed,
     Work,
     WorkWanted,
+    encode,
 )
-from scoop_mpi.policy import THIEVES_PER_STEAL
+from scoop_mpi.policy import MOST_HANDED_BACK, MOST_TEAMS, RESULTS_INTERVAL, ROOT_SERVES_FROM
 from scoop_mpi.serializer import OUT_OF_BAND_BYTES, seal_calls
 from scoop_mpi.span import Outcomes, Span
+from scoop_mpi.transport import LARGE_BYTES
 from scoop_mpi.worker_state import Worker
 from tests.unit.cluster import Cluster
 from tests.unit.helpers import (
@@ -448,6 +450,18 @@ def test_a_request_for_work_goes_with_results_for_the_broker() -> None:
     assert worker.has_asked
 
 
+def test_a_request_that_withdraws_an_offer_does_not_go_with_results() -> None:
+    worker = make_worker(3)
+    add_futures(worker, double, 1)
+    assert worker.offer(0)
+    span = Span(0, [1], False, worker.send_outcomes, function=double, key=1)
+    worker.send_outcomes(span, Outcomes(0, 1, [5], {}))
+    results, request = worker.report(is_low=True)
+    assert not only([results], 0, Results).wants_work
+    assert only([request], 0, WorkWanted) == WorkWanted()
+    assert worker.offer(0)
+
+
 def test_a_value_that_cannot_be_sent_fails_its_call_alone() -> None:
     owner, thief = make_worker(1), make_worker(2)
     span = add_span(owner, double, range(4))
@@ -518,12 +532,76 @@ def test_outcomes_that_are_still_encoded_are_passed_on() -> None:
 # ------------------------------------------------------------ many ranks
 
 
-def test_more_hungry_ranks_than_one_steal_serves_are_all_fed() -> None:
-    cluster = Cluster(2 + THIEVES_PER_STEAL + 5)
+def test_thieves_share_with_their_followers() -> None:
+    thieves = range(2, 2 + MOST_TEAMS + 3)
+    victim, leader = make_worker(1), make_worker(2)
+    add_span(victim, double, range(20 * (len(thieves) + 1)))
+    sends = steal(victim, *thieves)
+    assert [send.destination for send in sends] == list(thieves[:MOST_TEAMS])
+    work = only(sends[:1], 2, Work)
+    assert work.followers == (2 + MOST_TEAMS,)
+    passed_on = only(leader.handle(1, work, 1), 2 + MOST_TEAMS, Work)
+    assert passed_on.parcels[0][5] == 20
+    (kept,) = leader.ready
+    assert isinstance(kept, Span)
+    assert kept.spare == 20
+
+
+def test_followers_for_whom_nothing_is_left_are_handed_back() -> None:
+    victim, leader = make_worker(1), make_worker(2)
+    add_span(victim, double, range(2))
+    work = only(steal(victim, 2), 2, Work)._replace(followers=(3, 4))
+    assert leader.handle(1, work, 1) == [Send(0, StealFailed((3, 4)))]
+
+
+def test_a_message_that_withdraws_an_offer_is_small() -> None:
+    sends = steal(make_worker(1), *range(2, 4 * MOST_HANDED_BACK))
+    handed_back: list[int] = []
+    for send in sends:
+        assert isinstance(send.message, StealFailed)
+        assert len(encode(send.message)[0]) < LARGE_BYTES
+        handed_back += send.message.thieves
+    assert sorted(handed_back) == list(range(2, 4 * MOST_HANDED_BACK))
+
+
+def test_a_rank_that_only_serves_gives_all_away_and_asks_for_none() -> None:
+    root = make_worker(0, size=ROOT_SERVES_FROM)
+    add_span(root, double, range(10))
+    assert only(steal(root, 1), 1, Work).parcels[0][5] == 10
+    assert root.report(is_low=True) == []
+
+
+def test_results_wait_while_more_of_their_span_is_to_be_done_but_not_for_long() -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    add_span(owner, double, range(8))
+    thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    (span,) = thief.ready
+    assert isinstance(span, Span)
+    span.open(thief.codec)
+    interval = RESULTS_INTERVAL * thief.size
+
+    def run_window() -> None:
+        window = span.claim()
+        assert window is not None
+        window.run()
+        span.retire(window)
+
+    run_window()
+    assert thief.report(False, 1.0) == []
+    run_window()
+    assert len(only(thief.report(False, 1.0 + 1.1 * interval), 1, Results).segments) == 2
+    run_window()
+    assert thief.report(False, 2.0) == []
+    run_window()  # the last one
+    assert len(only(thief.report(False, 2.0), 1, Results).segments) == 2
+
+
+def test_more_hungry_ranks_than_teams_are_all_fed() -> None:
+    cluster = Cluster(2 + MOST_TEAMS + 5)
     for rank in range(2, cluster.size):
         cluster.run_low(rank)
     cluster.deliver_all()
-    cluster.submit_futures(1, THIEVES_PER_STEAL + 1)  # just enough for the first of them
+    cluster.submit_futures(1, MOST_TEAMS + 1)  # just enough for the first of them
     cluster.settle()
     cluster.submit_futures(1, 20)
     cluster.settle()
