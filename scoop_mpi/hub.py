@@ -132,6 +132,7 @@ class Hub(HotPath):
         self._program_has_ended = False
         self._is_over: Callable[[], bool] | None = None
         self._polling_since: float | None = None
+        self._yielding: list[GreenletWaiter] = []  # who polls, and lets a task run
         self._is_brisk = False  # whether the last task ended at once
         self._has_asked_ahead = False  # for work to follow the task that runs
         self._is_task_running = False  # or else the user's program, while the hub isn't in charge
@@ -198,14 +199,15 @@ class Hub(HotPath):
         runtime = self.runtime
         moved = runtime.step()
         if self._notified and not self._is_elsewhere_thread():
-            self._give_way()
-            moved = True
+            self._give_way()  # to one who may poll as well, and so is no sign of progress
         if self.callbacks_due:
             self.run_due_callbacks()
         if moved or self._polling_since is None:
             self._polling_since = runtime.last_step
         if runtime.size == 1 or runtime.last_step - self._polling_since > _POLLING_PATIENCE:
-            self.run_here(future)
+            is_done = self.run_here(future)
+            if not is_done and self.ready and not self._is_elsewhere_thread():
+                self._let_task_run()
 
     def run_here(self, future: Future) -> bool:
         """Run `future` on this stack if it is waiting, and return whether it is done.
@@ -374,6 +376,16 @@ class Hub(HotPath):
             waiter.wait(None)
         self._is_over = None
 
+    def _let_task_run(self) -> None:
+        """Let the hub begin a task that is ready here.
+
+        It may be the one that another rank polls for, in a task of its own: if all ranks that could
+        run it poll, somebody has to.
+        """
+        waiter = GreenletWaiter(self)
+        self._yielding.append(waiter)
+        waiter.wait(None)
+
     def _give_way(self) -> None:
         """Let those run who have been notified already."""
         waiter = GreenletWaiter(self)
@@ -438,6 +450,10 @@ class Hub(HotPath):
             if task is not None and not self._is_congested:
                 self._begin(task)
                 idle.reset()
+                while self._yielding:
+                    self._yielding.pop().notify()
+            elif self._yielding:
+                self._yielding.pop().notify()  # somebody else has begun it
             elif moved:
                 idle.reset()
             else:
@@ -449,7 +465,11 @@ class Hub(HotPath):
     def _is_somebody_due(self) -> bool:
         """Whether somebody comes before the tasks that are ready."""
         return bool(
-            self._notified or self._urgent or self.callbacks_due or self._for_main is not None
+            self._notified
+            or self._urgent
+            or self.callbacks_due
+            or self._yielding
+            or self._for_main is not None
         )
 
     @property

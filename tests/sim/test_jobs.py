@@ -80,6 +80,18 @@ def fail_if_odd(x: int) -> int:
     return x
 
 
+def constant(name: str) -> Any:
+    return shared.getConst(name, timeout=0)
+
+
+def set_and_poll(x: int) -> int:
+    shared.setConst(**{f"number{x}": x})
+    future = futures.submit(constant, f"number{x}")
+    while not future.done():
+        compute(0.01)
+    return int(future.result())
+
+
 def return_bytes(count: int) -> bytes:
     compute(0.01)
     return bytes(count)
@@ -699,6 +711,14 @@ def test_who_waits_has_its_turn_amid_a_long_span() -> None:
     for size, seed in itertools.product((1, 2, 3), SEEDS):
         simulation = Simulation(size, seed)
         simulation.run(program)
+
+
+def test_ranks_that_all_poll_get_there() -> None:
+    def program() -> None:
+        assert list(futures.map(set_and_poll, range(12))) == list(range(12))
+
+    for size, seed in itertools.product(SIZES, range(40)):
+        Simulation(size, seed).run(program)
 
 
 def test_results_do_not_pile_up_before_a_rank_that_takes_none(
