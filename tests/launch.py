@@ -41,9 +41,9 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 
 MARK = "SCOOP_MPI_TEST_JOB"
-# Where a launcher tells a process its rank.
+# Where a launcher tells a process its rank: MPICH's or Intel MPI's, and Open MPI's.
 RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK")
-# What MPICH and Open MPI call their segments in /dev/shm.
+# What MPICH and Open MPI call their segments in /dev/shm. Intel MPI leaves none there.
 SHARED_MEMORY = ("mpich_shm_*", "sm_segment.*")
 
 TIMEOUT = 60.0
@@ -61,6 +61,10 @@ OPEN_MPI_SETTINGS = {
     "PRTE_MCA_hwloc_default_binding_policy": "none",
     # Else each start looks for other networks, for about a second.
     "OMPI_MCA_btl": "self,sm,tcp",
+}
+INTEL_MPI_SETTINGS = {
+    # Else it binds the ranks of every job to the same cores, also those of jobs that run beside.
+    "I_MPI_PIN": "off",
 }
 
 
@@ -265,6 +269,7 @@ def start(
     env: Mapping[str, str | None] | None = None,
     cwd: Path = ROOT,
     typed: str | None = None,
+    launcher: Sequence[str | Path] | None = None,
 ) -> Job:
     """Start `mpiexec -n ranks python -m scoop_mpi *arguments` and return the running job.
 
@@ -275,9 +280,11 @@ def start(
     env: variables to add to the environment; None takes one out.
     cwd: the job's working directory.
     typed: what it gets on its standard input, a pipe; None: nothing. Less than a pipe holds.
+    launcher: what stands before Python, if it isn't `mpiexec -n ranks`.
     """
-    launcher = [] if ranks is None else [find_mpiexec(), "-n", str(ranks)]
-    command = [*launcher, sys.executable, *python, *map(str, arguments)]
+    if launcher is None:
+        launcher = [] if ranks is None else [find_mpiexec(), "-n", str(ranks)]
+    command = [*map(str, launcher), sys.executable, *python, *map(str, arguments)]
     return Job(command, _environment(env or {}), cwd, timeout, typed)
 
 
@@ -289,12 +296,19 @@ def launch(
     env: Mapping[str, str | None] | None = None,
     cwd: Path = ROOT,
     typed: str | None = None,
+    launcher: Sequence[str | Path] | None = None,
 ) -> Run:
     """Run a job to its end; the arguments are those of `start`."""
-    job = start(
-        *arguments, ranks=ranks, python=python, timeout=timeout, env=env, cwd=cwd, typed=typed
-    )
-    with job:
+    with start(
+        *arguments,
+        ranks=ranks,
+        python=python,
+        timeout=timeout,
+        env=env,
+        cwd=cwd,
+        typed=typed,
+        launcher=launcher,
+    ) as job:
         return job.finish()
 
 
@@ -335,7 +349,9 @@ def uses_open_mpi() -> bool:
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     """This process' environment with what the jobs need, the test's own changes last."""
     environment = {
-        **(OPEN_MPI_SETTINGS if uses_open_mpi() else {}),
+        # An MPI takes no notice of another's.
+        **OPEN_MPI_SETTINGS,
+        **INTEL_MPI_SETTINGS,
         **os.environ,
         # Stacks on SIGABRT, and on a crash in C code.
         "PYTHONFAULTHANDLER": "1",
