@@ -20,19 +20,22 @@ raises `JobTimedOut`, with all its output in the message.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 import pytest
@@ -138,7 +141,8 @@ class Job:
         self._stderr = files / "stderr"
         self._started = time.monotonic()
         self._started_at = time.time()
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
+        # To append: `_dump_stacks` writes there too.
+        with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
                 command,
                 cwd=cwd,
@@ -238,15 +242,20 @@ class Job:
         """Make every Python process of the job write its stacks to stderr, of which it dies.
 
         A launcher kills the other ranks as soon as one has died, often before they have written
-        theirs. So the launchers stand still meanwhile, and go on afterwards to pass on what was
-        written.
+        theirs, and may itself end without having read them all. So the launchers stand still
+        meanwhile, and what is in the pipes to them is read here.
         """
         processes = self.processes()
         ranks = [process for process in processes if _is_python(process)]
         launchers = [process for process in processes if process not in ranks]
         _signal_all(launchers, signal.SIGSTOP)
-        _signal_all(ranks, signal.SIGABRT)
-        _wait_until(lambda: not any(is_alive(process) for process in ranks), DUMP_LIMIT)
+        with contextlib.ExitStack() as stack:
+            pipes = [stack.enter_context(pipe) for pipe in _stderr_pipes(ranks)]
+            _signal_all(ranks, signal.SIGABRT)
+            _wait_until(lambda: not any(is_alive(process) for process in ranks), DUMP_LIMIT)
+            with self._stderr.open("ab") as stderr:
+                for pipe in pipes:
+                    stderr.write(pipe.read() or b"")
         _signal_all(launchers, signal.SIGCONT)
         _wait_until(lambda: self._process.poll() is not None, DUMP_LIMIT)
 
@@ -395,6 +404,20 @@ def _is_python(process: psutil.Process) -> bool:
         return Path(process.exe()).name.startswith(("python", "pypy"))
     except psutil.Error:
         return False
+
+
+def _stderr_pipes(processes: Iterable[psutil.Process]) -> Iterator[BinaryIO]:
+    """The other ends of the pipes that these processes have as stderr; what isn't one is left."""
+    seen = set()
+    for process in processes:
+        path = Path(f"/proc/{process.pid}/fd/2")
+        try:
+            status = path.stat()
+            if stat.S_ISFIFO(status.st_mode) and status.st_ino not in seen:
+                seen.add(status.st_ino)
+                yield os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+        except OSError:  # gone meanwhile, or somebody else's
+            continue
 
 
 def _describe(process: psutil.Process) -> str:
