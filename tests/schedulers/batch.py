@@ -21,7 +21,7 @@ LIMIT = 60.0  # seconds for one job, from submission to end
 
 # Says, as JSON, which ranks ran its tasks and where, and ends with the status it is given. Any rank
 # may run a task, so it goes on until all have, however late they come.
-PROGRAM = """
+PROGRAM = r"""
 import json
 import os
 import sys
@@ -31,11 +31,19 @@ import scoop_mpi
 from scoop_mpi import futures
 
 
+def slurm_node():
+    # Intel MPI's mpiexec gives all ranks the variables of its own node. What it has started on the
+    # other nodes, to start the ranks there, has those of Slurm.
+    with open(f"/proc/{os.getppid()}/environ") as file:
+        variables = dict(line.split("=", 1) for line in file.read().split("\0") if "=" in line)
+    return variables.get("SLURMD_NODENAME", os.environ.get("SLURMD_NODENAME", ""))
+
+
 def describe(_):
     time.sleep(0.05)
     rank, _host = scoop_mpi.worker
     threads = {os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    return rank, os.environ.get("SLURMD_NODENAME", ""), tuple(sorted(threads))
+    return rank, slurm_node(), tuple(sorted(threads))
 
 
 if __name__ == "__main__":
