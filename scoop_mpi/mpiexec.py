@@ -131,6 +131,22 @@ def options(
     return [*given, *chosen]
 
 
+def by_host(hosts: Iterable[Host], program: Sequence[str]) -> list[str]:
+    """Return what Intel MPI's launcher is told where there are hosts: each host's part of the job.
+
+    In `-hosts alpha:1,beta:3` it ignores the numbers, and a number with a single host it takes for
+    a part of the name. A file of hosts it would understand.
+
+    Args:
+        hosts: where, and how many ranks on each.
+        program: what each rank runs.
+    """
+    words: list[str] = []
+    for host in hosts:
+        words += [":", "-host", host.name, "-n", str(host.ranks), *program]
+    return words[1:]
+
+
 def refusal_of_root(
     family: Family, user_id: int, given: Sequence[str], environment: Iterable[str]
 ) -> str | None:

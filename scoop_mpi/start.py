@@ -129,10 +129,13 @@ def command(
     # Open MPI knows only those schedulers that it was built for.
     is_users_choice = start.host_file is not None or bool(start.host_names)
     places = plan.hosts if is_users_choice or family.is_open_mpi else ()
+    each = [python, *before, *words]
+    if family is mpi_library.Family.INTEL and places:
+        return [launcher, *start.mpiexec_options, *mpiexec.by_host(places, each)]
     options = mpiexec.options(
         family, plan.ranks, places, start.mpiexec_options, plan.has_room, environment
     )
-    return [launcher, *options, python, *before, *words]
+    return [launcher, *options, *each]
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:

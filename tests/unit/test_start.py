@@ -104,7 +104,7 @@ HOSTS = [Host("a", 2), Host("b", 1)]
         (Family.MPICH, [], [], False, "-n 3"),
         (Family.MPICH, HOSTS, [], False, "-n 3 -hosts a:2,b:1"),
         (Family.MPICH, [], ["-l"], False, "-l -n 3"),
-        (Family.INTEL, HOSTS, [], False, "-n 3 -hosts a:2,b:1"),
+        (Family.INTEL, [], [], False, "-n 3"),
         (Family.OPEN_MPI, [], [], True, "-n 3"),
         (Family.OPEN_MPI, [], [], False, "-n 3 --map-by :OVERSUBSCRIBE --bind-to none"),
         (Family.OPEN_MPI, HOSTS, [], True, "-n 3 --host a:2,b:1 -x PATH"),
@@ -205,6 +205,16 @@ def test_the_command(
     line = start.command(asked, plan, before, ("-v", "prog.py"), {}, cluster(Family.MPICH))
     mpiexec = str(tmp_path / "mpi/bin/mpiexec")
     assert line == [mpiexec, "-l", "-n", "3", "/opt/python", *before, "-v", "prog.py"]
+
+
+def test_intel_mpi_is_told_each_hosts_ranks(
+    cluster: Callable[[Family], Callable[[str], MPILibrary]],
+) -> None:
+    asked = Start(host_names=("a", "a", "b"), mpiexec_options=("-l",), python="python")
+    plan = start.plan(asked, {}, cores=2)
+    line = start.command(asked, plan, ("-m", "scoop_mpi"), ("p.py",), {}, cluster(Family.INTEL))
+    each = "python -m scoop_mpi p.py"
+    assert " ".join(line[1:]) == f"-l -host a -n 2 {each} : -host b -n 1 {each}"
 
 
 def test_one_rank_needs_no_mpiexec_but_may_need_another_python() -> None:
