@@ -111,6 +111,29 @@ def test_the_ranks_of_both_hosts_take_part(hostfile: Path, write_program: WriteP
     assert report(run(program, hostfile)) == [[0, first], [1, first], [2, second], [3, second]]
 
 
+def test_the_command_line_starts_ranks_on_both_hosts(
+    tmp_path: Path, write_program: WriteProgram
+) -> None:
+    """With SCOOP's hostfile instead of mpiexec's own; not as many on each."""
+    first, second = HOSTS
+    hostfile = tmp_path / "hosts"
+    hostfile.write_text(f"{first} 1\n{second} 3\n")
+    program = write_program(
+        WHERE
+        + """
+    if __name__ == "__main__":
+        print(json.dumps(all_workers()))
+    """
+    )
+    run = launch(
+        *("--hostfile", hostfile, "-n", "4", program),
+        timeout=LIMIT,
+        env={"PRTE_MCA_rmaps_default_mapping_policy": None},
+        launcher=[*RUN, first],
+    )
+    assert report(run) == [[0, first], [1, second], [2, second], [3, second]]
+
+
 def test_what_crosses_hosts_crosses_the_network(
     hostfile: Path, write_program: WriteProgram
 ) -> None:
