@@ -140,10 +140,11 @@ class Runtime:
                 self._send_all(worker.report(is_low, now))
             if not worker.has_offered and (worker.ready or worker.elsewhere):
                 self._offer(keep)
-            if self.broker is not None and (
-                has_heard_all or now - self._matched_at > self._patience
-            ):
-                self._match(self.broker, now)
+            broker = self.broker
+            if broker is not None and (has_heard_all or now - self._matched_at > self._patience):
+                self._matched_at = now
+                if broker.hungry and broker.offering:
+                    self._match(broker)
             if self.transport.is_sending:
                 self.transport.progress()
             return received is not None
@@ -185,12 +186,15 @@ class Runtime:
 
     def _offer(self, keep: int) -> None:
         """Say that there is work to spare, if there is."""
-        if self.worker.offer(keep):
+        if not self.worker.offer(keep):
+            return
+        if self.broker is not None:
+            self.broker.handle(self.rank, WorkOffered())
+        else:
             self._send_all([Send(BROKER_RANK, WorkOffered())])
 
-    def _match(self, broker: Broker, now: float) -> None:
+    def _match(self, broker: Broker) -> None:
         """Send thieves to victims. What rank 0 says to itself, as either, is no message."""
-        self._matched_at = now
         if self.is_stopping:
             return
         while sends := broker.match():  # again, if this very rank had nothing
