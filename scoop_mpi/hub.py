@@ -453,7 +453,7 @@ class Hub(HotPath):
                 while self._yielding:
                     self._yielding.pop().notify()
             elif self._yielding:
-                self._yielding.pop().notify()  # somebody else has begun it
+                self._yielding.pop().notify()  # there is none to begin, or not now
             elif moved:
                 idle.reset()
             else:

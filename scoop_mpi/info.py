@@ -52,7 +52,7 @@ def run(config: Config) -> int:
 
 def _this_rank(transport: MPITransport, config: Config) -> Rank:
     cores = frozenset(os.sched_getaffinity(0))
-    ranks_per_core = transport.ranks_per_core()
+    ranks_per_core = transport.ranks_per_core
     os.environ.update(settings(config.threads, len(cores), ranks_per_core, os.environ))
     numerical_threads = os.environ.get(VARIABLES[0], "as many as their libraries choose")
     return Rank(transport.host, cores, platform.python_version(), numerical_threads)

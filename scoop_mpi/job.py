@@ -70,7 +70,7 @@ def run(config: Config) -> int:
     """
     transport = connect()
     logger = log.configure(transport.rank, transport.host, config.log_level)
-    ranks_per_core = transport.ranks_per_core()
+    ranks_per_core = transport.ranks_per_core
     cores = len(os.sched_getaffinity(0))
     os.environ.update(threads.settings(config.threads, cores, ranks_per_core, os.environ))
     if config.without_effect and transport.rank == ROOT_RANK:

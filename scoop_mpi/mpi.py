@@ -65,14 +65,22 @@ def thread_level() -> str:
 
 
 class MPITransport:
-    """A `Transport` over MPI. Making one is collective: every rank of COMM_WORLD has to."""
+    """A `Transport` over MPI. Making one is collective: every rank of COMM_WORLD has to.
+
+    Attributes:
+        ranks_per_core: how many ranks of this rank's host share one of the cores they may use.
+    """
 
     def __init__(self) -> None:
         self._comm = MPI.COMM_WORLD.Dup()
         self.rank = self._comm.Get_rank()
         self.size = self._comm.Get_size()
         self.host = MPI.Get_processor_name()
-        self.leaders: Sequence[int] = self._find_leaders()
+        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)  # the ranks that can share memory
+        self.leaders: Sequence[int] = self._comm.allgather(node.bcast(self.rank))
+        cores = set().union(*node.allgather(os.sched_getaffinity(0)))
+        self.ranks_per_core = node.Get_size() / len(cores)
+        node.Free()
         self.is_thread_safe = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
         self._status = MPI.Status()
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
@@ -80,25 +88,6 @@ class MPITransport:
         self._buffers = Buffers()
         self.is_sending = False
         self.bytes_pending = 0
-
-    def _find_leaders(self) -> list[int]:
-        """Return for each rank the lowest rank of its node, that is, who can share memory."""
-        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
-        leader = node.bcast(self.rank)
-        node.Free()
-        leaders: list[int] = self._comm.allgather(leader)
-        return leaders
-
-    def ranks_per_core(self) -> float:
-        """Return how many ranks of this rank's host share one of the cores they may use.
-
-        Collective.
-        """
-        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
-        cores = set().union(*node.allgather(os.sched_getaffinity(0)))
-        ranks = node.Get_size()
-        node.Free()
-        return ranks / len(cores)
 
     def barrier(self) -> None:
         """Wait until all ranks have come here. Collective, and only before or after a job."""

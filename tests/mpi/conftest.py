@@ -33,7 +33,7 @@ def transport() -> MPITransport:
 def job(transport: MPITransport) -> Job:
     """Run a function as the program of a job of all ranks."""
     logger = logging.getLogger("scoop_mpi")
-    ranks_per_core = transport.ranks_per_core()
+    ranks_per_core = transport.ranks_per_core
 
     def run(function: Callable[[], Any]) -> Any:
         outcome: list[tuple[Any, BaseException | None]] = []
