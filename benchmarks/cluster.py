@@ -35,17 +35,24 @@ _TASKS_PER_RANK = 40
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class _Function(Program):
+class FunctionProgram(Program):
     """A program that is a function, for the root to call; workers have nothing to import."""
 
-    function: Callable[[], None] = lambda: None
+    function: Callable[[], object]
+
+    @classmethod
+    def of(cls, function: Callable[[], object]) -> FunctionProgram:
+        """Return the program that calls `function`."""
+        program = cls("code", "")
+        program.function = function
+        return program
 
     def run(self) -> None:
+        """Call the function."""
         self.function()
 
     def import_(self) -> None:
-        pass
+        """Do nothing."""
 
 
 def run(cases: Iterable[Case], rounds: int, is_short: bool, say: Say) -> Results | None:
@@ -102,7 +109,7 @@ def _run_scoop_mpi(function: Callable[[], None]) -> None:
     from scoop_mpi import job
     from scoop_mpi.config import Config
 
-    status = job.run(Config(_Function("code", "", function=function)))
+    status = job.run(Config(FunctionProgram.of(function)))
     if status:
         sys.exit(status)
 

@@ -16,16 +16,14 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
-from scoop_mpi import launch, start
+from scoop_mpi import launch
 from scoop_mpi._version import __version__
-from scoop_mpi.config import Config
+from scoop_mpi.config import Config, Start
 from scoop_mpi.errors import StartError
 from scoop_mpi.mpi_library import cant_load
 from scoop_mpi.program import Program
-from scoop_mpi.start import Start
 
 _DESCRIPTION = """\
 Run a Python program on several ranks: rank 0 runs it, the others work for it.
@@ -95,8 +93,7 @@ _START_OPTIONS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class CommandLine:
+class CommandLine(NamedTuple):
     """What a command line asks for.
 
     Attributes:
@@ -109,7 +106,7 @@ class CommandLine:
     """
 
     config: Config
-    start: Start = field(default_factory=Start)
+    start: Start = Start()
     niceness: int | None = None
     is_info: bool = False
     rank_words: tuple[str, ...] = ()
@@ -140,6 +137,8 @@ def _start_ranks(line: CommandLine) -> None:
         StartError: they can't be started.
         SystemExit: the command was printed, as ``--dry-run`` asks.
     """
+    from scoop_mpi import start
+
     asked = line.start
     cores = len(os.sched_getaffinity(0))
     plan = start.plan(asked, os.environ, cores)
@@ -162,12 +161,16 @@ def _words_before_ours() -> tuple[str, ...]:
 
 
 def _be_a_rank(line: CommandLine) -> int:
-    config = replace(line.config, without_effect=_late_options(line))
+    config = line.config._replace(without_effect=_late_options(line))
     try:
-        from scoop_mpi import info, job, mpi  # noqa: F401 - the import starts MPI
+        from scoop_mpi import job, mpi  # noqa: F401 - the import starts MPI
     except (ImportError, RuntimeError) as error:
         raise StartError(cant_load(sys.executable, str(error))) from error
-    return info.run(config) if line.is_info else job.run(config)
+    if line.is_info:
+        from scoop_mpi import info
+
+        return info.run(config)
+    return job.run(config)
 
 
 def _late_options(line: CommandLine) -> tuple[str, ...]:
@@ -202,7 +205,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         if not (options.interactive or options.info):
             parser.error("there is no program to run: name a script, or give -m module or -c code")
         program = Program("code", "from scoop_mpi import futures, shared")
-    program = replace(program, folder=options.path, search_path=tuple(options.pythonpath))
+    program = program._replace(folder=options.path, search_path=tuple(options.pythonpath))
     config = Config(
         program,
         logging.DEBUG if options.debug else _log_level(options.verbose, options.quiet),
@@ -234,8 +237,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
     )
 
 
-@dataclass(frozen=True)
-class _Words:
+class _Words(NamedTuple):
     """A command line, taken apart.
 
     Attributes:

@@ -1,16 +1,17 @@
-"""What the command line asks of each rank. Kept apart from `job`, so that reading it is cheap."""
+"""What the command line asks for: of each rank, and of whoever starts the ranks.
+
+Kept apart from `job` and `start`, so that reading it is cheap.
+"""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from scoop_mpi.program import Program
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """What each rank is to do.
 
     Attributes:
@@ -33,3 +34,23 @@ class Config:
     has_scoop_alias: bool = True
     is_interactive: bool = False
     without_effect: tuple[str, ...] = ()
+
+
+class Start(NamedTuple):
+    """How the command line wants the ranks started.
+
+    Attributes:
+        ranks: how many; None: as many as there is room for.
+        host_names: the hosts, each as often as it is to get a rank.
+        host_file: a file of hosts.
+        python: the interpreter to run the ranks with; None: this one.
+        mpiexec_options: further options for mpiexec.
+        is_dry_run: whether to print the command instead.
+    """
+
+    ranks: int | None = None
+    host_names: tuple[str, ...] = ()
+    host_file: str | None = None
+    python: str | None = None
+    mpiexec_options: tuple[str, ...] = ()
+    is_dry_run: bool = False

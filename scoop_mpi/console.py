@@ -11,7 +11,6 @@ import code
 import importlib.util
 import sys
 from collections.abc import Container
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -38,7 +37,6 @@ class UnchangedNames(Container[object]):
         return self._namespace.get(str(name)) is meaning
 
 
-@dataclass(frozen=True)
 class WithPrompt(Program):
     """A program that is followed by a prompt, however it ends."""
 

@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from scoop_mpi import console, current, launch, log, profiling, scoop_alias, threads
+from scoop_mpi import current, launch, log, profiling, scoop_alias, threads
 from scoop_mpi.config import Config
 from scoop_mpi.errors import (
     NotStartedProperly,
@@ -82,7 +82,11 @@ def run(config: Config) -> int:
     idle = Backoff(ranks_per_core)
     if config.has_scoop_alias:
         scoop_alias.install()
-    program = console.with_prompt(config.program) if config.is_interactive else config.program
+    program = config.program
+    if config.is_interactive:
+        from scoop_mpi import console
+
+        program = console.with_prompt(program)
     rank = Rank(program, transport, idle, time.perf_counter, logger)
     current.hub = rank.hub
     rank.hub.is_debug = config.is_debug

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from scoop_mpi.mpi_library import Family, family_of
 
 
-@dataclass(frozen=True)
-class Launcher:
+class Launcher(NamedTuple):
     """Something that starts the processes of a job, and the variables by which it is known.
 
     Attributes:

@@ -7,17 +7,15 @@ loaded there, but not started.
 
 from __future__ import annotations
 
-import json
-import subprocess
+import os
 import sys
-from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
+from typing import NamedTuple
 
 from scoop_mpi.errors import StartError
 
 _SECONDS_TO_ANSWER = 120  # loading MPI from a busy file system can take long
-_MAPS = Path("/proc/self/maps")
+_MAPS = "/proc/self/maps"
 
 
 class Family(Enum):
@@ -54,8 +52,7 @@ def family_of(description: str) -> Family:
     return next((family for sign, family in _SIGNS.items() if sign in description), Family.OTHER)
 
 
-@dataclass(frozen=True)
-class MPILibrary:
+class MPILibrary(NamedTuple):
     """An MPI library.
 
     Attributes:
@@ -81,6 +78,9 @@ def used_by(python: str) -> MPILibrary:
     Raises:
         StartError: it can't be run, or lacks scoop_mpi, mpi4py or an MPI library.
     """
+    import json  # not above: every rank imports this module, and few ask
+    import subprocess
+
     question = [python, "-m", "scoop_mpi.mpi_library"]
     try:
         answer = subprocess.run(
@@ -117,11 +117,16 @@ def loaded() -> MPILibrary:
 
     description = " ".join(MPI.Get_library_version().strip("\0").split())
     # address, permissions, offset, device, inode, path
-    lines = _MAPS.read_text().splitlines() if _MAPS.exists() else []
+    lines: list[str] = []
+    if os.path.exists(_MAPS):
+        with open(_MAPS) as file:
+            lines = file.read().splitlines()
     files = {line.split(maxsplit=5)[5] for line in lines if "/libmpi" in line}
     return MPILibrary(description, tuple(sorted(files)))
 
 
 if __name__ == "__main__":
+    import json
+
     library = loaded()
     json.dump({"description": library.description, "files": library.files}, sys.stdout)

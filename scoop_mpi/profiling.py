@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import cProfile
 import os
 from collections.abc import Iterator
 
@@ -28,6 +27,8 @@ def profiled(folder: str | None, rank: int) -> Iterator[None]:
     if folder is None:
         yield
         return
+    import cProfile  # not above: it takes a while, on each rank
+
     path = os.path.join(os.path.abspath(folder), f"rank{rank}.prof")
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)

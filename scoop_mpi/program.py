@@ -6,22 +6,19 @@ the program exists on every rank. `sys.modules` lists the program under both nam
 functions and classes of the program travel by their name.
 
 What the root defines under its main guard is the exception: other ranks never come by there. The
-program's syntax tree tells which names these are (`names_on_every_rank`), and the serializer then
+program's syntax tree tells which names these are (`main_guard`), and the serializer then
 sends the function or class itself.
 """
 
 from __future__ import annotations
 
-import ast
 import importlib.machinery
 import importlib.util
 import io
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from types import CodeType, ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 ROOT_NAME = "__main__"
 WORKER_NAME = "__scoop_mpi_main__"
@@ -31,8 +28,7 @@ class ProgramError(Exception):
     """The program can't be run at all: no such file, or it is no Python. The text says why."""
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """What to run, as Python's own command line has it.
 
     Attributes:
@@ -105,7 +101,6 @@ class Program:
         self, name: str, source: str | bytes, path: str, argv0: str, folder: str
     ) -> tuple[ModuleType, CodeType]:
         try:
-            tree = ast.parse(source, path)
             code = compile(source, path, "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
             raise ProgramError(f"the program is no valid Python: {error}") from error
@@ -119,7 +114,9 @@ class Program:
             attributes["__cached__"] = None
             attributes["__loader__"] = importlib.machinery.SourceFileLoader(name, path)
         if name == ROOT_NAME:
-            attributes["__scoop_mpi_names__"] = frozenset(names_on_every_rank(tree.body))
+            from scoop_mpi.main_guard import names_on_every_rank
+
+            attributes["__scoop_mpi_names__"] = frozenset(names_on_every_rank(source))
         module.__dict__.update(attributes)
         sys.modules[ROOT_NAME] = sys.modules[WORKER_NAME] = module
         return module, code
@@ -131,62 +128,3 @@ def _read(path: str, name: str) -> bytes:
             return file.read()
     except OSError as error:
         raise ProgramError(f"can't open the program {name!r}: {error.strerror}") from error
-
-
-def names_on_every_rank(body: list[ast.stmt]) -> set[str]:
-    """Return the names that a module binds outside its main guard, and only there.
-
-    Args:
-        body: the module's statements.
-    """
-    names: set[str] = set()
-    on_root: set[str] = set()
-    _collect_names(body, names, on_root)
-    return names - on_root
-
-
-def _collect_names(body: list[ast.stmt], names: set[str], on_root: set[str]) -> None:
-    for statement in body:
-        match statement:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                names.add(name)
-            case ast.ClassDef(name=name):
-                names.add(name)
-            case ast.Import(names=found) | ast.ImportFrom(names=found):
-                names.update(alias.asname or alias.name.partition(".")[0] for alias in found)
-            case ast.If(test=test) if _is_main_guard(test):
-                branches = (statement.body, statement.orelse)
-                guarded, other = reversed(branches) if _is_inverted(test) else branches
-                _collect_names(guarded, on_root, on_root)
-                _collect_names(other, names, on_root)
-            case _:
-                names.update(_assigned_names(statement))
-                for field in ("body", "orelse", "finalbody"):
-                    _collect_names(getattr(statement, field, []), names, on_root)
-                for part in (*getattr(statement, "handlers", []), *getattr(statement, "cases", [])):
-                    _collect_names(part.body, names, on_root)
-
-
-def _is_main_guard(test: ast.expr) -> bool:
-    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
-    values = {node.value for node in ast.walk(test) if isinstance(node, ast.Constant)}
-    return "__name__" in names and ROOT_NAME in values
-
-
-def _is_inverted(test: ast.expr) -> bool:
-    return any(isinstance(node, ast.NotEq | ast.NotIn | ast.Not) for node in ast.walk(test))
-
-
-def _assigned_names(statement: ast.stmt) -> Iterator[str]:
-    targets: list[ast.expr] = []
-    match statement:
-        case ast.Assign(targets=found):
-            targets = found
-        case ast.AnnAssign(target=target) | ast.For(target=target) | ast.AugAssign(target=target):
-            targets = [target]
-        case ast.With(items=items):
-            targets = [item.optional_vars for item in items if item.optional_vars]
-    for target in targets:
-        for node in ast.walk(target):
-            if isinstance(node, ast.Name):
-                yield node.id

@@ -12,38 +12,16 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from scoop_mpi import hosts, launch, mpi_library, mpiexec
+from scoop_mpi.config import Start
 from scoop_mpi.errors import StartError
 from scoop_mpi.hosts import Host
 
 
-@dataclass(frozen=True)
-class Start:
-    """How the command line wants the ranks started.
-
-    Attributes:
-        ranks: how many; None: as many as there is room for.
-        host_names: the hosts, each as often as it is to get a rank.
-        host_file: a file of hosts.
-        python: the interpreter to run the ranks with; None: this one.
-        mpiexec_options: further options for mpiexec.
-        is_dry_run: whether to print the command instead.
-    """
-
-    ranks: int | None = None
-    host_names: tuple[str, ...] = ()
-    host_file: str | None = None
-    python: str | None = None
-    mpiexec_options: tuple[str, ...] = ()
-    is_dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """How many ranks to start, and where.
 
     Attributes:

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.cluster import FunctionProgram
 from scoop_mpi import current
 from scoop_mpi.idle import Backoff
 from scoop_mpi.job import Rank, start_pump
 from scoop_mpi.mpi import MPITransport
-from tests.programs import calls
 
 Job = Callable[[Callable[[], Any]], Any]
 
@@ -44,7 +44,7 @@ def job(transport: MPITransport) -> Job:
             except BaseException as error:
                 outcome.append((None, error))
 
-        program = calls(call)
+        program = FunctionProgram.of(call)
         rank = Rank(program, transport, Backoff(ranks_per_core), time.perf_counter, logger)
         current.hub = rank.hub
         pump = start_pump(rank, logger)

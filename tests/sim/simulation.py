@@ -17,6 +17,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
+from benchmarks.cluster import FunctionProgram
 from scoop_mpi import current
 from scoop_mpi.job import Rank
 from scoop_mpi.messages import ConstantsPlaced, ConstantsPublished, Frames
@@ -24,7 +25,6 @@ from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.program import Program
 from scoop_mpi.runtime import STEP_INTERVAL
 from scoop_mpi.transport import Endpoint, Fabric
-from tests.programs import calls
 
 _SWITCH_PROBABILITY = 0.3  # at each look for messages
 _PATIENCE = 3  # times that every idle rank may look again before the job counts as dead
@@ -86,7 +86,8 @@ class Simulation:
                 failure.append(error)
 
         self._ranks = [
-            _SimulatedRank(self, endpoint, calls(call)) for endpoint in self.fabric.endpoints
+            _SimulatedRank(self, endpoint, FunctionProgram.of(call))
+            for endpoint in self.fabric.endpoints
         ]
         before = current.hub
         _active.append(self)

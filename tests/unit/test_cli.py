@@ -10,9 +10,8 @@ import pytest
 
 from scoop_mpi import __version__
 from scoop_mpi.cli import parse
-from scoop_mpi.config import Config
+from scoop_mpi.config import Config, Start
 from scoop_mpi.program import Program
-from scoop_mpi.start import Start
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import pickle
 import sys
@@ -14,13 +13,8 @@ from types import ModuleType
 
 import pytest
 
-from scoop_mpi.program import (
-    ROOT_NAME,
-    WORKER_NAME,
-    Program,
-    ProgramError,
-    names_on_every_rank,
-)
+from scoop_mpi.main_guard import names_on_every_rank
+from scoop_mpi.program import ROOT_NAME, WORKER_NAME, Program, ProgramError
 
 WriteProgram = Callable[..., Path]
 
@@ -36,7 +30,7 @@ def _restore_sys() -> Iterator[None]:
 
 
 def names_in(source: str) -> set[str]:
-    return set(names_on_every_rank(ast.parse(textwrap.dedent(source)).body))
+    return names_on_every_rank(textwrap.dedent(source))
 
 
 # ------------------------------------------------------------ names

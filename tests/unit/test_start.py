@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from scoop_mpi import start
+from scoop_mpi.config import Start
 from scoop_mpi.errors import StartError
 from scoop_mpi.hosts import Host
 from scoop_mpi.mpi_library import Family, MPILibrary, family_of, used_by
 from scoop_mpi.mpiexec import find, options, refusal_of_root
-from scoop_mpi.start import Plan, Start
+from scoop_mpi.start import Plan
 
 VERSIONS = {
     Family.MPICH: "HYDRA build details:\n    Version: 5.0.2",
