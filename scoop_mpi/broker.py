@@ -72,6 +72,12 @@ class Broker:
             self.offering.move_to_end(victim)
         return [Send(victim, Steal(tuple(thieves))) for victim, thieves in thieves_of.items()]
 
+    def take_hungry(self) -> tuple[int, ...]:
+        """Hand over all hungry ranks, to a victim that is found without `match`."""
+        thieves = tuple(self.hungry)
+        self.hungry.clear()
+        return thieves
+
     def exhausted_by(self, victim: int) -> None:
         """`victim`, which is this very rank, has no more work to spare."""
         self.offering.pop(victim, None)

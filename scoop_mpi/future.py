@@ -87,28 +87,28 @@ class Future:
         function = self._function
         if function is not None:
             hub = current.hub
-            if (
-                timeout is None
-                and hub is not None
-                and (depth := hub.depth) < hub.depth_limit
-                and hub.ready.pop(self, self) is None
-            ):
-                # Restored, not counted down: so a thread of the program's own that comes by here as
-                # well puts it out for a moment only.
-                hub.depth = depth + 1
+            if timeout is None and hub is not None and (depth := hub.depth) < hub.depth_limit:
                 try:
-                    self._value = value = function(*self._arguments)  # type: ignore[misc]
-                except BaseException as error:
+                    del hub.ready[self]  # claims it: faster than `pop`, if nobody else has
+                except KeyError:
+                    pass
+                else:
+                    # Restored, not counted down: so a thread of the program's own that comes by
+                    # here as well puts it out for a moment only.
+                    hub.depth = depth + 1
+                    try:
+                        self._value = value = function(*self._arguments)  # type: ignore[misc]
+                    except BaseException as error:
+                        hub.depth = depth
+                        self.complete(None, error)
+                        self.run_callbacks()
+                        raise
                     hub.depth = depth
-                    self.complete(None, error)
-                    self.run_callbacks()
-                    raise
-                hub.depth = depth
-                self._exception = self._arguments = self._function = None
-                if self._watchers is not None:
-                    self._announce()
-                    self.run_callbacks()
-                return value
+                    self._exception = self._arguments = self._function = None
+                    if self._watchers is not None:
+                        self._announce()
+                        self.run_callbacks()
+                    return value
             current.running_hub().join(self, timeout)
         if self._watchers is not None:
             self.run_callbacks()

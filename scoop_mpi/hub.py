@@ -428,6 +428,7 @@ class Hub(HotPath):
         """The hub's own code. It never ends."""
         runtime = self.runtime
         idle = self._idle
+        keep = int(self._runs_tasks)
         self._main.switch()
         self.is_in_charge = True
         while True:
@@ -438,15 +439,16 @@ class Hub(HotPath):
                 self._is_over = None
                 self._switch(self._main)
                 continue
-            if self._serve_next_due():
+            if self._notified or self.callbacks_due or self._urgent:
+                self._serve_next_due()
                 idle.reset()
                 continue
-            moved = runtime.step(keep=int(self._runs_tasks), is_low=self._is_low)
+            moved = runtime.step(keep=keep, is_low=self._is_low)
             if self._deadlines:
                 self._expire_deadlines()
             if self._notified:
                 continue
-            task = self._next_task()
+            task = self._next_task() if self.ready else None
             if task is not None and not self._is_congested:
                 self._begin(task)
                 idle.reset()
@@ -486,23 +488,19 @@ class Hub(HotPath):
         """Whether the hub has futures to run for stacks that are too deep."""
         return bool(self._urgent)
 
-    def _serve_next_due(self) -> bool:
-        """Serve one who is due: a waiter, a callback, an urgent future. Return whether any was."""
+    def _serve_next_due(self) -> None:
+        """Serve one who is due: a waiter, a callback, or an urgent future. There is one."""
         if self._notified:
             waiter = self._notified.popleft()
             waiter.is_due = False
             if waiter in self._parked:
                 self._switch(waiter.greenlet)
-            return True
-        if self.callbacks_due:
+        elif self.callbacks_due:
             future = self.callbacks_due.popleft()
             self._start(future.run_callbacks, future)
-            return True
-        if self._urgent:
+        else:
             future = self._urgent.popleft()
             self._start(future.run, future)
-            return True
-        return False
 
     def _next_task(self) -> Task | None:
         """Return the newest ready task, without claiming it, if this rank is to run any."""
@@ -524,12 +522,10 @@ class Hub(HotPath):
         can go with the results. A call of a span that is long is asked for when the last window of
         the span begins; if the last task takes long against expectation, by the pump.
         """
-        if len(self._parked) >= MOST_SUSPENDED:
+        ready = len(self.ready)
+        if ready > 1 or len(self._parked) >= MOST_SUSPENDED:
             return False
-        if not self.ready:
-            return True
-        task = self._next_task()
-        return len(self.ready) <= 1 and not self._is_brisk and not isinstance(task, Span)
+        return not ready or not (self._is_brisk or isinstance(self._next_task(), Span))
 
     def should_ask_ahead(self) -> bool:
         """Say whether what runs is the last that there is to run here, once a task. For the pump.

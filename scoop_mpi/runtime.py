@@ -122,29 +122,30 @@ class Runtime:
             return False
         self._stepping_thread = thread
         try:
-            self._keep = keep
             worker = self.worker
-            ready = len(worker.ready)
             received = self.transport.receive()
-            has_heard_all = received is None
+            has_heard_all = True
             if received is not None:
+                self._keep = keep
+                ready = len(worker.ready)
                 has_heard_all = self._take_in(received)
                 if len(worker.ready) > ready:
                     is_low = False  # work has just come in: run that first
-            if self._proposals or self._letters:
+            if self._letters or self._proposals:
                 self._send_what_was_asked_for()
             self.last_step = now = self.clock()
             if self.windows:
                 self._harvest(now)
             if worker.outbox or (is_low and not worker.has_asked):
                 self._send_all(worker.report(is_low, now))
-            if not worker.has_offered and (worker.ready or worker.elsewhere):
-                self._offer(keep)
             broker = self.broker
-            if broker is not None and (has_heard_all or now - self._matched_at > self._patience):
+            if broker is None:
+                if not worker.has_offered and (worker.ready or worker.elsewhere):
+                    self._offer(keep)
+            elif has_heard_all or now - self._matched_at > self._patience:
                 self._matched_at = now
-                if broker.hungry and broker.offering:
-                    self._match(broker)
+                if broker.hungry and (broker.offering or worker.ready or worker.elsewhere):
+                    self._match(broker, keep)
             if self.transport.is_sending:
                 self.transport.progress()
             return received is not None
@@ -185,21 +186,23 @@ class Runtime:
             self._send_all([self._letters.popleft()])
 
     def _offer(self, keep: int) -> None:
-        """Say that there is work to spare, if there is."""
-        if not self.worker.offer(keep):
-            return
-        if self.broker is not None:
-            self.broker.handle(self.rank, WorkOffered())
-        else:
+        """Tell the broker that there is work to spare, if there is."""
+        if self.worker.offer(keep):
             self._send_all([Send(BROKER_RANK, WorkOffered())])
 
-    def _match(self, broker: Broker) -> None:
+    def _match(self, broker: Broker, keep: int) -> None:
         """Send thieves to victims. What rank 0 says to itself, as either, is no message."""
+        worker = self.worker
         if self.is_stopping:
             return
+        if not broker.offering and self.rank not in broker.hungry:
+            if worker.has_spare(keep):  # nobody else has
+                self._send_all(worker.share(broker.take_hungry(), keep))
+            return
+        if worker.offer(keep):
+            broker.handle(self.rank, WorkOffered())
         while sends := broker.match():  # again, if this very rank had nothing
             self._send_all(sends)
-        worker = self.worker
         if worker.has_offered and not worker.ready and not worker.elsewhere:
             broker.exhausted_by(self.rank)
             worker.has_offered = False

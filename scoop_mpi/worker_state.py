@@ -204,9 +204,9 @@ class Worker:
                 return []
             case Work():
                 self._take_in(message.parcels)
-                return self._share(message.followers, keep) if message.followers else []
+                return self.share(message.followers, keep) if message.followers else []
             case Steal():
-                return self._share(message.thieves, keep)
+                return self.share(message.thieves, keep)
             case _:
                 raise TypeError(f"rank {self.rank} got {message!r} from rank {source}")
 
@@ -236,12 +236,24 @@ class Worker:
             )
             self.ready[span] = None
 
-    def _share(self, thieves: tuple[int, ...], keep: int) -> list[Send]:
+    def share(self, thieves: tuple[int, ...], keep: int) -> list[Send]:
+        """Give work to other ranks.
+
+        Args:
+            thieves: which ones.
+            keep: how many calls must stay here; see `handle`.
+
+        Returns:
+            What to send: work, or to the broker that there was none for some of them.
+        """
+        version = self._constants_version()
+        parcels_of_teams = self._parcels(len(thieves), keep)
+        if len(thieves) == 1 and parcels_of_teams[0]:
+            return [Send(thieves[0], Work(version, parcels_of_teams[0]))]
         sends = []
         unserved: list[int] = []
-        version = self._constants_version()
         teams = policy.teams(thieves)
-        for team, parcels in zip(teams, self._parcels(len(thieves), keep), strict=True):
+        for team, parcels in zip(teams, parcels_of_teams, strict=True):
             if parcels:
                 sends.append(Send(team[0], Work(version, parcels, tuple(team[1:]))))
             else:

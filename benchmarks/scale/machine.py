@@ -255,9 +255,11 @@ class SimulatedRank:
     def _has_duties(self) -> bool:
         """Whether there is something to do for the pump."""
         worker = self.worker
+        broker = self.runtime.broker
+        may_give = not worker.has_offered if broker is None else bool(broker.hungry)
         return bool(
             self.mailbox
-            or (self.ready and not worker.has_offered and worker.has_spare(0))
+            or (self.ready and may_give and worker.has_spare(0))
             or any(len(window.values) > window.reported for window in self.runtime.windows)
         )
 

@@ -1,0 +1,159 @@
+"""The runtime of rank 0: how it serves as victim and as broker within one step."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from scoop_mpi import messages
+from scoop_mpi.future import Future
+from scoop_mpi.messages import Message, Results, StealFailed, Work, WorkOffered, WorkWanted
+from scoop_mpi.node_memory import NodeMemory
+from scoop_mpi.runtime import Runtime
+from scoop_mpi.transport import Endpoint, Fabric
+
+Inbox = Callable[[int], list[Message]]
+
+
+@pytest.fixture
+def ends() -> list[Endpoint]:
+    return Fabric(4).endpoints
+
+
+@pytest.fixture
+def root(ends: list[Endpoint]) -> Runtime:
+    logger = logging.getLogger("test")
+    runtime = Runtime(ends[0], lambda: 0.0, pytest.fail, NodeMemory(logger))
+    runtime.worker.open_queues()
+    return runtime
+
+
+@pytest.fixture
+def inbox(ends: list[Endpoint]) -> Inbox:
+    """Return what has come to a rank."""
+
+    def read(rank: int) -> list[Message]:
+        found = []
+        while (received := ends[rank].receive()) is not None:
+            found.append(messages.decode(received[1]))
+        return found
+
+    return read
+
+
+def say(ends: list[Endpoint], rank: int, message: Message) -> None:
+    ends[rank].send(0, messages.encode(message))
+
+
+def add_futures(root: Runtime, count: int) -> list[Future]:
+    futures = [Future.of(abs, (-number,)) for number in range(count)]
+    root.worker.ready.update(dict.fromkeys(futures))
+    return futures
+
+
+def calls_in(found: list[Message]) -> int:
+    assert all(type(message) is Work for message in found)
+    return sum(parcel[5] for work in found if isinstance(work, Work) for parcel in work.parcels)
+
+
+def test_the_root_gives_its_only_task_to_who_has_asked(
+    root: Runtime, ends: list[Endpoint], inbox: Inbox
+) -> None:
+    say(ends, 1, WorkWanted())
+    assert root.step()
+    assert inbox(1) == []
+    add_futures(root, 1)
+    root.step()
+    assert calls_in(inbox(1)) == 1
+    assert not root.worker.ready
+    assert root.broker is not None
+    assert not root.broker.hungry
+
+
+def test_the_root_keeps_the_task_that_it_is_about_to_begin(
+    root: Runtime, ends: list[Endpoint], inbox: Inbox
+) -> None:
+    say(ends, 1, WorkWanted())
+    add_futures(root, 1)
+    root.step(keep=1)
+    assert inbox(1) == []
+    root.step(keep=0)
+    assert calls_in(inbox(1)) == 1
+
+
+def test_the_root_shares_its_tasks_among_all_who_have_asked(
+    root: Runtime, ends: list[Endpoint], inbox: Inbox
+) -> None:
+    for rank in (1, 2, 3):
+        say(ends, rank, WorkWanted())
+    add_futures(root, 8)
+    root.step()
+    assert [calls_in(inbox(rank)) for rank in (1, 2, 3)] == [2, 2, 2]
+    assert len(root.worker.ready) == 2
+
+
+def test_who_gets_nothing_stays_hungry(root: Runtime, ends: list[Endpoint], inbox: Inbox) -> None:
+    for rank in (1, 2, 3):
+        say(ends, rank, WorkWanted())
+    add_futures(root, 2)
+    root.step()
+    assert [calls_in(inbox(rank)) for rank in (1, 2, 3)] == [1, 1, 0]
+    assert root.broker is not None
+    assert list(root.broker.hungry) == [3]
+    add_futures(root, 1)
+    root.step()
+    assert calls_in(inbox(3)) == 1
+
+
+def test_the_root_is_one_victim_among_others(
+    root: Runtime, ends: list[Endpoint], inbox: Inbox
+) -> None:
+    say(ends, 3, WorkOffered())
+    say(ends, 1, WorkWanted())
+    say(ends, 2, WorkWanted())
+    add_futures(root, 4)
+    root.step()
+    assert inbox(3) == [messages.Steal((1,))]
+    assert calls_in(inbox(2)) == 2
+
+
+def test_the_root_goes_on_alone_once_the_others_have_nothing(
+    root: Runtime, ends: list[Endpoint], inbox: Inbox
+) -> None:
+    say(ends, 3, WorkOffered())
+    say(ends, 1, WorkWanted())
+    root.step()
+    assert inbox(3) == [messages.Steal((1,))]
+    say(ends, 3, StealFailed((1,)))
+    add_futures(root, 4)
+    root.step()
+    assert calls_in(inbox(1)) == 2
+
+
+def test_a_request_that_comes_with_results_is_served_in_the_same_step(
+    root: Runtime, ends: list[Endpoint], inbox: Inbox
+) -> None:
+    (future,) = add_futures(root, 1)
+    say(ends, 1, WorkWanted())
+    root.step()
+    (work,) = inbox(1)
+    assert isinstance(work, Work)
+    key = work.parcels[0][1]
+    add_futures(root, 1)
+    say(ends, 1, Results(0, [(key, 0, 1, [5], {})], wants_work=True))
+    root.step()
+    assert future.is_done
+    assert calls_in(inbox(1)) == 1
+
+
+def test_a_root_that_has_asked_itself_is_sent_to_another_rank(
+    root: Runtime, ends: list[Endpoint], inbox: Inbox
+) -> None:
+    root.step(is_low=True)
+    assert root.broker is not None
+    assert list(root.broker.hungry) == [0]
+    say(ends, 2, WorkOffered())
+    root.step()
+    assert inbox(2) == [messages.Steal((0,))]
