@@ -208,6 +208,8 @@ class Hub(HotPath):
             is_done = self.run_here(future)
             if not is_done and self.ready and not self._is_elsewhere_thread():
                 self._let_task_run()
+        if not self.ready and not self.elsewhere:
+            self._polling_since = None  # a future to come gets its own time
 
     def run_here(self, future: Future) -> bool:
         """Run `future` on this stack if it is waiting, and return whether it is done.

@@ -140,8 +140,8 @@ class Runtime:
                 self._send_all(worker.report(is_low, now))
             broker = self.broker
             if broker is None:
-                if not worker.has_offered and (worker.ready or worker.elsewhere):
-                    self._offer(keep)
+                if (worker.ready or worker.elsewhere) and worker.offer(keep):
+                    self._send_all([Send(BROKER_RANK, WorkOffered())])
             elif has_heard_all or now - self._matched_at > self._patience:
                 self._matched_at = now
                 if broker.hungry and (broker.offering or worker.ready or worker.elsewhere):
@@ -184,11 +184,6 @@ class Runtime:
             self._send_all(self.constants.propose(*self._proposals.popleft()))
         while self._letters:
             self._send_all([self._letters.popleft()])
-
-    def _offer(self, keep: int) -> None:
-        """Tell the broker that there is work to spare, if there is."""
-        if self.worker.offer(keep):
-            self._send_all([Send(BROKER_RANK, WorkOffered())])
 
     def _match(self, broker: Broker, keep: int) -> None:
         """Send thieves to victims. What rank 0 says to itself, as either, is no message."""

@@ -77,9 +77,9 @@ class Worker:
         self.outbox: deque[tuple[int, int, Outcomes]] = deque()
         self.has_offered = False
         self.has_asked = False
-        self.is_open = False
         self.is_stopping = False
         self.runs_tasks = not policy.only_serves(rank, size)
+        self._may_ask = False  # for work: before the program has been imported, and after its end
         self._constants_version = constants_version
         self._results_interval = policy.RESULTS_INTERVAL * size
         self._patient_outcomes = 0  # in the outbox: those whose span goes on here
@@ -90,7 +90,7 @@ class Worker:
         """Let tasks be submitted: the program has been imported, or is about to run as root."""
         self.ready = {}
         self.elsewhere = {}
-        self.is_open = True
+        self._may_ask = self.runs_tasks and self.size > 1
 
     # ------------------------------------------------------------ what the rank itself does
 
@@ -102,14 +102,7 @@ class Worker:
             now: the time, in seconds. Results of a span that goes on here may wait, but not longer
                 than a while (see `policy.RESULTS_INTERVAL`), and by default not at all.
         """
-        wants_work = (
-            is_low
-            and not self.has_asked
-            and self.runs_tasks
-            and self.is_open
-            and not self.is_stopping
-            and self.size > 1
-        )
+        wants_work = is_low and self._may_ask and not self.has_asked
         sends = []
         may_go_along = not self.has_offered
         if wants_work:
@@ -179,6 +172,7 @@ class Worker:
     def stop(self) -> None:
         """The program has ended: drop what nobody has begun."""
         self.is_stopping = True
+        self._may_ask = False
         for queue in (self.ready, self.elsewhere):
             for task in list(queue):
                 if queue.pop(task, queue) is None and isinstance(task, Future):
@@ -363,12 +357,14 @@ class Worker:
         self.elsewhere.pop(span, None)
 
     def _seal_outcomes(self, key: int, outcomes: Outcomes) -> Segment:
-        failures = {
-            offset: error
-            if isinstance(error, EncodedError)
-            else encode_error(error, self.rank, self.host)
-            for offset, error in outcomes.failures.items()
-        }
+        failures: dict[int, EncodedError] = {}
+        if outcomes.failures:
+            failures = {
+                offset: error
+                if isinstance(error, EncodedError)
+                else encode_error(error, self.rank, self.host)
+                for offset, error in outcomes.failures.items()
+            }
         values = outcomes.values
         column = values if isinstance(values, Sealed) else seal(values)
         return key, outcomes.start, outcomes.length, column, failures

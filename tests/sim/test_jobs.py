@@ -92,6 +92,10 @@ def set_and_poll(x: int) -> int:
     return int(future.result())
 
 
+def rank_here() -> int:
+    return current.running_hub().runtime.rank
+
+
 def return_bytes(count: int) -> bytes:
     compute(0.01)
     return bytes(count)
@@ -259,6 +263,22 @@ def test_polling_alone_gets_there() -> None:
         assert [f.result() for f in fs] == [3] * 5
 
     run_everywhere(program)
+
+
+def test_a_new_future_is_not_run_by_its_first_poll() -> None:
+    def program() -> None:
+        for seconds in (10.5, 0.01):  # rank 1 has these two to do
+            future = futures.submit(compute, seconds)
+            while not future.done() and not future.running():
+                compute(0.001)
+        compute(10)
+        new = futures.submit(rank_here)
+        while not new.done():
+            compute(0.01)
+        assert new.result() == 1
+
+    for seed in SEEDS:
+        Simulation(2, seed).run(program)
 
 
 def test_as_completed_and_wait() -> None:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from scoop_mpi import __version__
-from scoop_mpi.cli import parse
+from scoop_mpi.command_line import parse
 from scoop_mpi.config import Config, Start
 from scoop_mpi.program import Program
 
