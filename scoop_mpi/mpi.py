@@ -21,6 +21,7 @@ import os
 import struct
 import sys
 import time
+from array import array
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -77,10 +78,14 @@ class MPITransport:
         self.size = self._comm.Get_size()
         self.host = MPI.Get_processor_name()
         node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)  # the ranks that can share memory
-        self.leaders: Sequence[int] = self._comm.allgather(node.bcast(self.rank))
-        cores = set().union(*node.allgather(os.sched_getaffinity(0)))
-        self.ranks_per_core = node.Get_size() / len(cores)
+        # Few collective calls: with many ranks on few cores each takes tenths of a second.
+        neighbours = node.allgather((self.rank, os.sched_getaffinity(0)))
         node.Free()
+        cores = set().union(*(usable for _, usable in neighbours))
+        self.ranks_per_core = len(neighbours) / len(cores)
+        leaders = array("i", bytes(array("i").itemsize * self.size))
+        self._comm.Allgather(array("i", [min(rank for rank, _ in neighbours)]), leaders)
+        self.leaders: Sequence[int] = leaders.tolist()
         self.is_thread_safe = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
         self._status = MPI.Status()
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
