@@ -122,11 +122,11 @@ class Runtime:
             return False
         self._stepping_thread = thread
         try:
+            self._keep = keep
             worker = self.worker
             received = self.transport.receive()
             has_heard_all = True
             if received is not None:
-                self._keep = keep
                 ready = len(worker.ready)
                 has_heard_all = self._take_in(received)
                 if len(worker.ready) > ready:

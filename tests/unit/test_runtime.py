@@ -148,6 +148,18 @@ def test_a_request_that_comes_with_results_is_served_in_the_same_step(
     assert calls_in(inbox(1)) == 1
 
 
+def test_a_root_that_has_asked_itself_shares_what_is_submitted_then(
+    root: Runtime, ends: list[Endpoint], inbox: Inbox
+) -> None:
+    say(ends, 1, WorkWanted())
+    root.step(keep=1, is_low=True)
+    assert root.broker is not None
+    assert set(root.broker.hungry) == {0, 1}
+    add_futures(root, 1)
+    root.step(keep=0)
+    assert calls_in(inbox(1)) == 1
+
+
 def test_a_root_that_has_asked_itself_is_sent_to_another_rank(
     root: Runtime, ends: list[Endpoint], inbox: Inbox
 ) -> None:
