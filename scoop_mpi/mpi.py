@@ -21,7 +21,6 @@ import os
 import struct
 import sys
 import time
-from array import array
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -83,9 +82,8 @@ class MPITransport:
         node.Free()
         cores = set().union(*(usable for _, usable in neighbours))
         self.ranks_per_core = len(neighbours) / len(cores)
-        leaders = array("i", bytes(array("i").itemsize * self.size))
-        self._comm.Allgather(array("i", [min(rank for rank, _ in neighbours)]), leaders)
-        self.leaders: Sequence[int] = leaders.tolist()
+        leader = min(rank for rank, _ in neighbours)
+        self.leaders: Sequence[int] = self._comm.allgather(leader)
         self.is_thread_safe = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
         self._status = MPI.Status()
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}

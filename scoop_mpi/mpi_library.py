@@ -7,7 +7,6 @@ loaded there, but not started.
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import Enum
 from typing import NamedTuple
@@ -15,7 +14,6 @@ from typing import NamedTuple
 from scoop_mpi.errors import StartError
 
 _SECONDS_TO_ANSWER = 120  # loading MPI from a busy file system can take long
-_MAPS = "/proc/self/maps"
 
 
 class Family(Enum):
@@ -110,6 +108,8 @@ def cant_load(python: str, reason: str) -> str:
 
 def loaded() -> MPILibrary:
     """Return the MPI library of this process. Loads it, and doesn't start it."""
+    from pathlib import Path
+
     import mpi4py
 
     mpi4py.rc.initialize = False
@@ -117,10 +117,8 @@ def loaded() -> MPILibrary:
 
     description = " ".join(MPI.Get_library_version().strip("\0").split())
     # address, permissions, offset, device, inode, path
-    lines: list[str] = []
-    if os.path.exists(_MAPS):
-        with open(_MAPS) as file:
-            lines = file.read().splitlines()
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
     files = {line.split(maxsplit=5)[5] for line in lines if "/libmpi" in line}
     return MPILibrary(description, tuple(sorted(files)))
 

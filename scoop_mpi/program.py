@@ -116,7 +116,7 @@ class Program(NamedTuple):
         if name == ROOT_NAME:
             from scoop_mpi.main_guard import names_on_every_rank
 
-            attributes["__scoop_mpi_names__"] = frozenset(names_on_every_rank(source))
+            attributes["__scoop_mpi_names__"] = frozenset(names_on_every_rank(source, path))
         module.__dict__.update(attributes)
         sys.modules[ROOT_NAME] = sys.modules[WORKER_NAME] = module
         return module, code

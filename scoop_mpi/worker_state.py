@@ -357,14 +357,12 @@ class Worker:
         self.elsewhere.pop(span, None)
 
     def _seal_outcomes(self, key: int, outcomes: Outcomes) -> Segment:
-        failures: dict[int, EncodedError] = {}
-        if outcomes.failures:
-            failures = {
-                offset: error
-                if isinstance(error, EncodedError)
-                else encode_error(error, self.rank, self.host)
-                for offset, error in outcomes.failures.items()
-            }
+        failures = {
+            offset: error
+            if isinstance(error, EncodedError)
+            else encode_error(error, self.rank, self.host)
+            for offset, error in outcomes.failures.items()
+        }
         values = outcomes.values
         column = values if isinstance(values, Sealed) else seal(values)
         return key, outcomes.start, outcomes.length, column, failures

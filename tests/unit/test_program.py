@@ -30,7 +30,7 @@ def _restore_sys() -> Iterator[None]:
 
 
 def names_in(source: str) -> set[str]:
-    return names_on_every_rank(textwrap.dedent(source))
+    return names_on_every_rank(textwrap.dedent(source), "prog.py")
 
 
 # ------------------------------------------------------------ names
