@@ -167,12 +167,18 @@ class Runtime:
         return now - self.last_step > STEP_INTERVAL
 
     def _take_in(self, received: tuple[int, Frames]) -> bool:
-        """Handle a message that has arrived, and those after it; return whether it was all."""
+        """Handle a message that has arrived, and those after it; return whether it was all.
+
+        One with large buffers is the last: whoever has waited for it gets it, and lets go of the
+        memory, before the next comes in.
+        """
         for left in reversed(range(_MESSAGES_PER_STEP)):
             source, frames = received
             sends = self._handle(source, messages.decode(frames))
             if sends:
                 self._send_all(sends)
+            if len(frames) > 1:
+                return False
             following = self.transport.receive() if left else None
             if following is None:
                 break

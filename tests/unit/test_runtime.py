@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from scoop_mpi.future import Future
 from scoop_mpi.messages import Message, Results, StealFailed, Work, WorkOffered, WorkWanted
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.runtime import Runtime
+from scoop_mpi.serializer import seal
 from scoop_mpi.transport import Endpoint, Fabric
 
 Inbox = Callable[[int], list[Message]]
@@ -169,3 +171,21 @@ def test_a_root_that_has_asked_itself_is_sent_to_another_rank(
     say(ends, 2, WorkOffered())
     root.step()
     assert inbox(2) == [messages.Steal((0,))]
+
+
+def test_a_large_message_is_the_last_of_a_step(root: Runtime, ends: list[Endpoint]) -> None:
+    """So one array can be used, and its memory used again, before the next comes in."""
+    futures = add_futures(root, 2)
+    for rank, future in enumerate(futures, start=1):
+        say(ends, rank, WorkWanted())
+        root.step()
+        assert not root.worker.claim(future)
+    for rank in (1, 2):
+        array = bytearray(1 << 20)
+        values = seal([pickle.PickleBuffer(array)])
+        say(ends, rank, Results(0, [(rank, 0, 1, values, {})]))
+    assert root.step()
+    assert [future.is_done for future in futures] == [True, False]
+    assert root.step()
+    assert [future.is_done for future in futures] == [True, True]
+    assert not root.step()
