@@ -23,6 +23,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import mpi4py
@@ -40,6 +42,7 @@ _SMALL, _LARGE, _FRAME = 1, 2, 3
 _SMALL_BYTES = 4096  # all MPIs send so little eagerly, so receiving it can't wait for the sender
 _MOST_FRAMES = 256  # their sizes are a small message too
 _CHUNK_BYTES = 1 << 30
+_BOOT_IDENTIFIER = "/proc/sys/kernel/random/boot_id"
 # Before an abort: the launcher kills the ranks without reading what they last wrote, and nothing
 # tells when it has.
 _SECONDS_TO_FORWARD = 0.1
@@ -64,6 +67,14 @@ def thread_level() -> str:
     return next(f"THREAD_{name}" for name in levels if granted == getattr(MPI, f"THREAD_{name}"))
 
 
+def _boot_identifier() -> str:
+    """Return what tells this kernel from those of other hosts of the same name, if Linux does."""
+    if not os.path.exists(_BOOT_IDENTIFIER):
+        return ""
+    with open(_BOOT_IDENTIFIER) as file:
+        return file.read()
+
+
 class MPITransport:
     """A `Transport` over MPI. Making one is collective: every rank of COMM_WORLD has to.
 
@@ -76,14 +87,17 @@ class MPITransport:
         self.rank = self._comm.Get_rank()
         self.size = self._comm.Get_size()
         self.host = MPI.Get_processor_name()
-        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)  # the ranks that can share memory
-        # Few collective calls: with many ranks on few cores each takes tenths of a second.
-        neighbours = node.allgather((self.rank, os.sched_getaffinity(0)))
-        node.Free()
-        cores = set().union(*(usable for _, usable in neighbours))
-        self.ranks_per_core = len(neighbours) / len(cores)
-        leader = min(rank for rank, _ in neighbours)
-        self.leaders: Sequence[int] = self._comm.allgather(leader)
+        # One collective call for all that the ranks ask of each other: with many of them on few
+        # cores each takes tenths of a second, and Split_type several times as long.
+        node = (self.host, _boot_identifier())
+        cores = sum(1 << core for core in os.sched_getaffinity(0))
+        places = self._comm.allgather((node, cores))
+        first: dict[tuple[str, str], int] = {}
+        self.leaders: Sequence[int] = [
+            first.setdefault(place, rank) for rank, (place, _) in enumerate(places)
+        ]
+        of_node = [usable for place, usable in places if place == node]
+        self.ranks_per_core = len(of_node) / reduce(or_, of_node).bit_count()
         self.is_thread_safe = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
         self._status = MPI.Status()
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
