@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Unit = Literal["s", "bytes", "bytes/s", "tasks/s", "share", "times"]
+Unit = Literal["s", "bytes", "bytes/s", "tasks/s", "steps/s", "share", "times"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,22 +273,33 @@ _uneven = Case(
     ),
     tuple(
         figure
-        for name, metric in (("map", "map_efficiency"), ("submit", "submit_efficiency"))
+        for name in ("map", "submit")
         for figure in (
             _alone(
                 f"efficiency of {name}, by the serial time of the same tasks",
-                metric,
+                f"{name}_efficiency",
                 "share",
                 at_least(0.97),
             ),
             _beside(
-                _TWO,
-                f"efficiency of {name}, beside two independent processes",
-                metric,
+                _POOL,
+                f"share of the cores' time within tasks, {name}, beside multiprocessing.Pool",
+                f"{name}_occupancy",
                 "share",
-                its="efficiency",
             ),
-            _beside(_POOL, f"efficiency of {name}, beside multiprocessing.Pool", metric, "share"),
+            _beside(
+                _POOL,
+                f"steps a second in all tasks, {name}, beside multiprocessing.Pool",
+                f"{name}_rate",
+                "steps/s",
+            ),
+            _beside(
+                _TWO,
+                f"steps a second in all tasks, {name}, beside two independent processes",
+                f"{name}_rate",
+                "steps/s",
+                its="rate",
+            ),
         )
     ),
 )

@@ -206,6 +206,8 @@ def uneven(
     """Tasks that compute for different times: one after the other here, by map, and by submit.
 
     The serial time is measured before and after, since other jobs slow the machine down at times.
+    Efficiency is by that time. Occupancy is by what the tasks themselves have taken: the share of
+    the cores' time in which a worker was within a task. The rate is that of the steps in them all.
 
     Args:
         pool: the pool; each worker is taken to have a core.
@@ -220,19 +222,20 @@ def uneven(
         round(length / per_iteration)
         for length in workloads.uneven_lengths(count, shortest, longest)
     ]
-    list(pool.map(workloads.busy, [1000] * 4 * pool.workers))
+    task = workloads.timed_busy
+    list(pool.map(task, [1000] * 4 * pool.workers))
     sample = work[:serial_count]
-    before, right = timed(lambda: [workloads.busy(iterations) for iterations in sample])
-    by_map, mapped = timed(lambda: list(pool.map(workloads.busy, work)))
+    before, right = timed(lambda: [task(iterations) for iterations in sample])
+    by_map, mapped = timed(lambda: list(pool.map(task, work)))
     by_submit, submitted = timed(
         lambda: [
-            pool.result(future)
-            for future in [pool.submit(workloads.busy, iterations) for iterations in work]
+            pool.result(future) for future in [pool.submit(task, iterations) for iterations in work]
         ]
     )
-    after, _ = timed(lambda: [workloads.busy(iterations) for iterations in sample])
-    expect(mapped == submitted, "the results by map and by submit differ")
-    expect(mapped[: len(right)] == right, "the results differ from the serial ones")
+    after, _ = timed(lambda: [task(iterations) for iterations in sample])
+    states = [state for state, _ in mapped]
+    expect(states == [state for state, _ in submitted], "the results by map and by submit differ")
+    expect(states[: len(right)] == [state for state, _ in right], "the serial results differ")
     serial = (before + after) / 2 * sum(work) / sum(sample)
     return {
         "serial_seconds": serial,
@@ -240,6 +243,10 @@ def uneven(
         "submit_seconds": by_submit,
         "map_efficiency": serial / (cores * by_map),
         "submit_efficiency": serial / (cores * by_submit),
+        "map_rate": sum(work) / by_map,
+        "submit_rate": sum(work) / by_submit,
+        "map_occupancy": sum(seconds for _, seconds in mapped) / (cores * by_map),
+        "submit_occupancy": sum(seconds for _, seconds in submitted) / (cores * by_submit),
         "greedy_efficiency": sum(work) / (cores * greedy_makespan(work, cores)),
     }
 

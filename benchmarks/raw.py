@@ -173,7 +173,7 @@ def whole_jobs(*, ranks: int, tasks: int, repeats: int, limit: float) -> Metrics
 def independent_processes(
     *, processes: int, count: int, shortest: float, longest: float
 ) -> Metrics:
-    """How much of a core each of several processes gets that compute at the same time.
+    """How fast several processes are that compute at the same time, and have nothing to say.
 
     Each computes all the tasks of the uneven load; the time is compared with that of one process
     that has the machine to itself. It is what the machine allows a pool to reach.
@@ -196,7 +196,10 @@ def independent_processes(
         pipe.send(False)
     for child in children:
         child.join()
-    return {"efficiency": statistics.mean(alone) / together}
+    return {
+        "efficiency": statistics.mean(alone) / together,
+        "rate": processes * sum(work) / together,
+    }
 
 
 def _seconds_of(pipes: list[Connection]) -> float:

@@ -191,7 +191,7 @@ def quantity(value: float, unit: Unit) -> str:
             return f"{value:.3g}"
         case "share":
             return f"{100 * value:.3g} %"
-        case "s" | "bytes" | "bytes/s" | "tasks/s":
+        case "s" | "bytes" | "bytes/s" | "tasks/s" | "steps/s":
             return _with_prefix(value, {"bytes": "B", "bytes/s": "B/s"}.get(unit, unit))
 
 
