@@ -14,8 +14,8 @@ import shlex
 import sys
 
 from scoop_mpi import launch
-from scoop_mpi.command_line import CANT_FOLLOW, CommandLine, parse
-from scoop_mpi.config import Start
+from scoop_mpi.command_line import CommandLine, parse
+from scoop_mpi.config import CANT_FOLLOW, Start
 from scoop_mpi.errors import StartError
 from scoop_mpi.mpi_library import cant_load
 

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 
 from scoop_mpi.program import Program
 
+CANT_FOLLOW = 2  # the exit status of a command line that can't be followed
+
 
 class Config(NamedTuple):
     """What each rank is to do.

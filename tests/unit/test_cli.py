@@ -38,6 +38,30 @@ def test_the_program_and_its_arguments(line: str, program: Program) -> None:
     assert parse(line.split()).config.program == program
 
 
+@pytest.mark.parametrize("line", ["prog.py -v", "-- -v", "-m module -m x", "-mmodule", "-ccode"])
+def test_a_line_without_options_of_ours_gives_what_one_with_options_gives(line: str) -> None:
+    with_option = parse(["-q", *line.split()])
+    assert parse(line.split()) == with_option._replace(
+        config=with_option.config._replace(log_level=logging.WARNING),
+        rank_words=with_option.rank_words[1:],
+    )
+
+
+def test_without_options_of_ours_argparse_is_not_imported() -> None:
+    assert _imported_by("scoop_mpi.command_line.parse(['prog.py', '-v'])", "argparse") == "set()\n"
+    assert "argparse" in _imported_by("scoop_mpi.command_line.parse(['-v', 'a'])", "argparse")
+
+
+@pytest.mark.parametrize("line", ["", "-m", "-c", "--"])
+def test_a_line_that_names_no_program_is_refused(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ending:
+        parse(line.split())
+    assert ending.value.code == 2
+    assert "there is no program to run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("line", "level", "is_debug"),
     [
@@ -200,8 +224,13 @@ def test_help_shows_how_a_job_is_started(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_command_line_is_read_without_what_a_rank_needs() -> None:
     heavy = ("mpi4py", "greenlet", "numpy", "cloudpickle", "scoop_mpi.hub")
-    question = f"import sys, scoop_mpi.cli; print(set({heavy}) & sys.modules.keys())"
+    assert _imported_by("import scoop_mpi.cli", *heavy) == "set()\n"
+
+
+def _imported_by(code: str, *modules: str) -> str:
+    """Return which of the modules a new Python has imported after the code, as a set is printed."""
+    text = f"import sys, scoop_mpi.command_line; {code}; print(set({modules}) & sys.modules.keys())"
     answer = subprocess.run(
-        [sys.executable, "-c", question], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True
     )
-    assert answer.stdout == "set()\n"
+    return answer.stdout
