@@ -453,6 +453,7 @@ class Hub(HotPath):
             task = self._next_task() if self.ready else None
             if task is not None and not self._is_congested:
                 self._begin(task)
+                task = None  # what it has held, arrays for one, may go while this rank waits
                 idle.reset()
                 while self._yielding:
                     self._yielding.pop().notify()
@@ -552,7 +553,7 @@ class Hub(HotPath):
             self._start(task.run, task)
 
     def _start(self, job: Job, task: Task) -> None:
-        place = self._pool.pop() if self._pool else greenlet(self._run_jobs, self._hub)
+        place = self._pool.pop() if self._pool else self._new_place()
         self.running[job] = task
         self.depth, self.depth_limit = 0, self._levels
         self._has_asked_ahead = False
@@ -560,17 +561,27 @@ class Hub(HotPath):
         self._switch(place, job)
         self._is_brisk = self.runtime.clock() - started < _BRISK
 
-    def _run_jobs(self, job: Job) -> None:
+    def _new_place(self) -> greenlet:
+        """Return a greenlet that waits for its first job.
+
+        It is not started with the job: greenlet would hold on to that as long as it lives.
+        """
+        place = greenlet(self._run_jobs, self._hub)
+        place.switch()
+        return place
+
+    def _run_jobs(self) -> None:
         """The code of a job greenlet: runs one job after the other."""
         current = getcurrent()
         while True:
+            job = self._hub.switch()
             try:
                 job()
             except KeyboardInterrupt:
                 self.raise_in_main(KeyboardInterrupt())
             del self.running[job]
+            del job  # and with it all that it has held: this greenlet may wait for long
             self._pool.append(current)
-            job = self._hub.switch()
 
     def _switch(
         self, place: greenlet, job: Job | None = None, *, error: BaseException | None = None
