@@ -78,6 +78,7 @@ _fib = Case(
 )
 
 _ROUND_TRIPS, _ROUND_TRIPS_SHORT = {"count": 20_000}, {"count": 1000}
+_MESSAGES = "its messages alone"
 
 _roundtrip = Case(
     "roundtrip",
@@ -85,6 +86,7 @@ _roundtrip = Case(
     (
         Contestant(OURS, OURS, 2, "poll_round_trip", _ROUND_TRIPS, _ROUND_TRIPS_SHORT),
         Contestant("mpi4py", "mpi4py", 2, "ping_pong", _ROUND_TRIPS, _ROUND_TRIPS_SHORT),
+        Contestant(_MESSAGES, "mpi4py", 2, "bare_messages", _ROUND_TRIPS, _ROUND_TRIPS_SHORT),
     ),
     (
         _beside(
@@ -95,6 +97,13 @@ _roundtrip = Case(
             at_most(4),
         ),
         _beside("mpi4py", "round trip, 99th percentile", "p99", "s"),
+        Figure(
+            "the two messages of a round trip, beside the ping-pong",
+            _MESSAGES,
+            "p50",
+            "s",
+            ("mpi4py", "p50"),
+        ),
     ),
 )
 

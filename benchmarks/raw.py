@@ -20,9 +20,14 @@ from benchmarks.launcher import Environment
 from benchmarks.measurements import distribution, expect
 from benchmarks.records import Metrics
 from benchmarks.timing import seconds_per_iteration, timed
+from scoop_mpi import messages
+from scoop_mpi.messages import Message, Results, Work
+from scoop_mpi.serializer import FunctionCodec, seal_call
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+    from scoop_mpi.mpi import MPITransport
 
 # ---------------------------------------------------------------- between two ranks of MPI
 
@@ -46,6 +51,46 @@ def ping_pong(comm: MPI.Comm, *, count: int) -> Metrics:
         for _ in range(count + count // 10):
             comm.send(comm.recv(source=0), 0)
     return {}
+
+
+def bare_messages(comm: MPI.Comm, *, count: int) -> Metrics:
+    """The messages of a task's round trip, `Work` and `Results`, as scoop_mpi sends and takes them.
+
+    Nothing is done with them, so no round trip of a task can be faster.
+    """
+    from scoop_mpi.mpi import MPITransport
+
+    transport = MPITransport()
+    last = comm.Get_size() - 1
+    function = FunctionCodec().seal(workloads.process_id)
+    trips = count + count // 10
+    comm.Barrier()
+    if comm.Get_rank() == 0:
+        clock = time.perf_counter
+        seconds = []
+        for index in range(trips):
+            begin = clock()
+            work = Work(0, [(0, index, 0, function, None, *seal_call((index,)))])
+            transport.send(last, messages.encode(work))
+            answer = _receive(transport)
+            seconds.append(clock() - begin)
+            expect(answer == _results(index), f"the message {answer} is not what was sent")
+        return distribution(seconds[count // 10 :])
+    if comm.Get_rank() == last:
+        for index in range(trips):
+            _receive(transport)
+            transport.send(0, messages.encode(_results(index)))
+    return {}
+
+
+def _results(index: int) -> Results:
+    return Results(0, [(index, 0, 1, [index], {})], True)
+
+
+def _receive(transport: MPITransport) -> Message:
+    while (received := transport.receive()) is None:
+        transport.progress()
+    return messages.decode(received[1])
 
 
 def send_arrays(
@@ -117,7 +162,8 @@ def stream_arrays(comm: MPI.Comm, *, size: int, count: int, repeats: int) -> Met
 
 
 OF_MPI: Mapping[str, Callable[..., Metrics]] = {
-    function.__name__: function for function in (ping_pong, send_arrays, stream_arrays)
+    function.__name__: function
+    for function in (ping_pong, bare_messages, send_arrays, stream_arrays)
 }
 
 # ---------------------------------------------------------------- without MPI

@@ -164,7 +164,8 @@ def _gist(error: str) -> str:
     """Return the line of a job's output that says most of what went wrong."""
     lines = error.strip().splitlines()
     telling = [line for line in lines if line.partition(":")[0].endswith(("Error", "Exception"))]
-    return (telling or lines)[-1]
+    worded = [line for line in lines if any(map(str.isalpha, line))]  # launchers draw rules
+    return (telling or worded or lines)[-1]
 
 
 def _spread(ratio: Summary) -> str:

@@ -95,6 +95,12 @@ def test_the_report_names_the_machine_the_absent_and_the_failed() -> None:
     assert "- speed, theirs: RuntimeError: broken" in text
 
 
+def test_a_failure_is_told_in_words_even_if_the_launcher_ends_with_a_rule() -> None:
+    failed = record("theirs", {}, error="mpiexec ended with 1:\nnot allowed as root\n-----\n")
+    text = markdown([CASE], results(record("ours", {"seconds": 0.5}), failed))
+    assert "- speed, theirs: not allowed as root" in text
+
+
 def test_a_page_keeps_what_is_around_the_markers() -> None:
     page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     once = insert(page, "new\n")
