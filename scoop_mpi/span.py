@@ -441,6 +441,11 @@ class StolenCall(Future):
         call._outbox = outbox
         return call
 
+    def __repr__(self) -> str:
+        owner, key, start, *_ = self._parcel
+        state = "has ended" if self.is_done else "not done"
+        return f"<StolenCall {start} of span {key} of rank {owner}, {state}>"
+
     @property
     def parcel(self) -> Parcel:
         """The call as it is sent on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -21,7 +21,7 @@ from scoop_mpi.errors import SerializationError
 from scoop_mpi.messages import Results
 from scoop_mpi.reduction import Tree
 from scoop_mpi.serializer import Batch, FunctionCodec, encode_error, seal, seal_calls
-from scoop_mpi.span import LARGEST_WINDOW, FutureGroup, Outcomes, Span, Window
+from scoop_mpi.span import LARGEST_WINDOW, FutureGroup, Outcomes, Span, StolenCall, Window
 from scoop_mpi.worker_state import Worker
 from tests.unit.helpers import (
     Box,
@@ -413,6 +413,15 @@ def test_its_repr_tells_what_is_left() -> None:
     span.claim()
     assert repr(span) == "<Span square of rank 0, 4 calls left of 4>"
     assert "(sealed)" in repr(Span(2, seal_calls([1], star=False), False, Span.deliver))
+
+
+def test_a_stolen_call_says_whose_it_is_before_and_after_it_has_run() -> None:
+    batch = seal_calls([(-2,)], star=True)
+    parcel = (2, 7, 3, FunctionCodec().seal(abs), None, *batch)
+    call = StolenCall.of_parcel(parcel, FunctionCodec(), deque())
+    assert repr(call) == "<StolenCall 3 of span 7 of rank 2, not done>"
+    call.run()
+    assert repr(call) == "<StolenCall 3 of span 7 of rank 2, has ended>"
 
 
 def test_outcomes_open_to_values_and_all_kinds_of_failures() -> None:
