@@ -21,8 +21,8 @@ from benchmarks.measurements import distribution, expect
 from benchmarks.records import Metrics
 from benchmarks.timing import seconds_per_iteration, timed
 from scoop_mpi import messages
-from scoop_mpi.messages import Message, Results, Work
-from scoop_mpi.serializer import FunctionCodec, seal_call
+from scoop_mpi.messages import Call, Message, Returned
+from scoop_mpi.serializer import FunctionCodec
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -54,7 +54,7 @@ def ping_pong(comm: MPI.Comm, *, count: int) -> Metrics:
 
 
 def bare_messages(comm: MPI.Comm, *, count: int) -> Metrics:
-    """The messages of a task's round trip, `Work` and `Results`, as scoop_mpi sends and takes them.
+    """The messages of a task's round trip as scoop_mpi sends and takes them: `Call`, `Returned`.
 
     Nothing is done with them, so no round trip of a task can be faster.
     """
@@ -62,7 +62,7 @@ def bare_messages(comm: MPI.Comm, *, count: int) -> Metrics:
 
     transport = MPITransport()
     last = comm.Get_size() - 1
-    function = FunctionCodec().seal(workloads.process_id)
+    function, _ = FunctionCodec().seal(workloads.process_id)
     trips = count + count // 10
     comm.Barrier()
     if comm.Get_rank() == 0:
@@ -70,21 +70,19 @@ def bare_messages(comm: MPI.Comm, *, count: int) -> Metrics:
         seconds = []
         for index in range(trips):
             begin = clock()
-            work = Work(0, [(0, index, 0, function, None, *seal_call((index,)))])
-            transport.send(last, messages.encode(work))
+            transport.send(last, messages.encode(Call(0, 0, index, function, (index,))))
             answer = _receive(transport)
             seconds.append(clock() - begin)
-            expect(answer == _results(index), f"the message {answer} is not what was sent")
+            expect(
+                answer == Returned(0, index, index, True),
+                f"the message {answer} is not what was sent",
+            )
         return distribution(seconds[count // 10 :])
     if comm.Get_rank() == last:
         for index in range(trips):
             _receive(transport)
-            transport.send(0, messages.encode(_results(index)))
+            transport.send(0, messages.encode(Returned(0, index, index, True)))
     return {}
-
-
-def _results(index: int) -> Results:
-    return Results(0, [(index, 0, 1, [index], {})], True)
 
 
 def _receive(transport: MPITransport) -> Message:

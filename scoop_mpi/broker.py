@@ -18,7 +18,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from itertools import cycle, islice
 
-from scoop_mpi.messages import Message, Results, Send, Steal, StealFailed, WorkOffered, WorkWanted
+from scoop_mpi.messages import (
+    Message,
+    Results,
+    Returned,
+    Send,
+    Steal,
+    StealFailed,
+    WorkOffered,
+    WorkWanted,
+)
 
 
 class Broker:
@@ -37,10 +46,10 @@ class Broker:
             TypeError: the message is none that a broker understands.
         """
         match message:
+            case Results(wants_work=True) | Returned(wants_work=True):  # who has offered nothing
+                self.hungry[source] = None
             case WorkWanted():
                 self.offering.pop(source, None)
-                self.hungry[source] = None
-            case Results(wants_work=True):  # from a rank that has offered nothing
                 self.hungry[source] = None
             case WorkOffered():
                 self.offering[source] = None

@@ -21,8 +21,9 @@ from scoop_mpi.errors import (
 )
 from scoop_mpi.future import Future
 from scoop_mpi.hub import Hub
+from scoop_mpi.outcomes import Outcomes
 from scoop_mpi.reduction import Tree
-from scoop_mpi.span import Outcomes, Span
+from scoop_mpi.span import Span
 from scoop_mpi.waiting import Arrivals, Waiter
 
 __all__ = [

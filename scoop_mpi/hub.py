@@ -68,6 +68,8 @@ Job = Callable[[], object]
 class Idle(Protocol):
     """What to do while there is nothing to do: `idle.Backoff`, or a test's own."""
 
+    looks: int  # how many times in a row to look for a message
+
     def reset(self) -> None: ...
 
     def pause(self, limit: float | None) -> None: ...
@@ -118,7 +120,9 @@ class Hub(HotPath):
         self.is_debug = False
         self.is_in_charge = False
         self.pump: Pump | None = None
-        self.running: dict[Job, object] = {}  # jobs that have begun and not ended, for whom
+        self.running: dict[
+            greenlet, Task
+        ] = {}  # what has begun on each job greenlet, and not ended
         self._idle = idle
         self._main = getcurrent()
         self._pool: list[greenlet] = []
@@ -445,15 +449,13 @@ class Hub(HotPath):
                 self._serve_next_due()
                 idle.reset()
                 continue
-            moved = runtime.step(keep=keep, is_low=self._is_low)
+            looks = 1 if self.ready else idle.looks
+            moved = runtime.step(keep=keep, is_low=self._is_low(), looks=looks)
             if self._deadlines:
                 self._expire_deadlines()
             if self._notified:
                 continue
-            task = self._next_task() if self.ready else None
-            if task is not None and not self._is_congested:
-                self._begin(task)
-                task = None  # what it has held, arrays for one, may go while this rank waits
+            if self.ready and self._begin_newest():
                 idle.reset()
                 while self._yielding:
                     self._yielding.pop().notify()
@@ -517,16 +519,15 @@ class Hub(HotPath):
             self.runtime.worker.forget(task)
         return None
 
-    @property
     def _is_low(self) -> bool:
-        """Whether to ask for more work before the newest ready task begins.
+        """Say whether to ask for more work before the last ready task begins, or if there is none.
 
         If tasks end within microseconds the answer would come too late all the same, so the request
         can go with the results. A call of a span that is long is asked for when the last window of
         the span begins; if the last task takes long against expectation, by the pump.
         """
-        ready = len(self.ready)
-        if ready > 1 or len(self._parked) >= MOST_SUSPENDED:
+        ready = self.ready
+        if len(ready) > 1 or len(self._parked) >= MOST_SUSPENDED:
             return False
         return not ready or not (self._is_brisk or isinstance(self._next_task(), Span))
 
@@ -546,15 +547,20 @@ class Hub(HotPath):
         self._has_asked_ahead = True
         return True
 
-    def _begin(self, task: Task) -> None:
+    def _begin_newest(self) -> bool:
+        """Begin the newest ready task; return False if there is none to begin, or not now."""
+        task = self._next_task()
+        if task is None or self._is_congested:
+            return False
         if isinstance(task, Span):
             self._start(lambda: self._work_off(task), task)
-        elif self.claim(task):
+        elif self.ready.pop(task, self) is None:
             self._start(task.run, task)
+        return True
 
     def _start(self, job: Job, task: Task) -> None:
         place = self._pool.pop() if self._pool else self._new_place()
-        self.running[job] = task
+        self.running[place] = task
         self.depth, self.depth_limit = 0, self._levels
         self._has_asked_ahead = False
         started = self.runtime.last_step  # a moment ago
@@ -573,14 +579,19 @@ class Hub(HotPath):
     def _run_jobs(self) -> None:
         """The code of a job greenlet: runs one job after the other."""
         current = getcurrent()
+        runtime = self.runtime
+        returned = runtime.worker.returned
         while True:
             job = self._hub.switch()
             try:
                 job()
             except KeyboardInterrupt:
                 self.raise_in_main(KeyboardInterrupt())
-            del self.running[job]
-            del job  # and with it all that it has held: this greenlet may wait for long
+            del self.running[current], job  # and what they have held: this place may wait for long
+            if returned:
+                runtime.step(keep=1, is_low=self._is_low())  # who waits for that waits no longer
+            if returned:
+                runtime.step(keep=1, is_low=self._is_low())  # who waits for that waits no longer
             self._pool.append(current)
 
     def _switch(

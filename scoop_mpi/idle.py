@@ -11,6 +11,7 @@ import os
 import time
 
 _SPINS = 50  # of some microseconds each
+_LOOKS = 8  # of a tenth of a microsecond each; the other duties take longer than all of them
 _YIELDS = 200
 _CROWDED_YIELDS = 20
 _FIRST_SLEEP = 20e-6  # seconds, times the ranks of a core
@@ -28,10 +29,14 @@ class Backoff:
 
     Args:
         ranks_per_core: how many ranks share a core of this node.
+
+    Attributes:
+        looks: how many times in a row to look for a message, between two pauses.
     """
 
     def __init__(self, ranks_per_core: float) -> None:
         is_crowded = ranks_per_core > 1
+        self.looks = 1 if is_crowded else _LOOKS
         self._spins = 0 if is_crowded else _SPINS
         self._yields = self._spins + (_CROWDED_YIELDS if is_crowded else _YIELDS)
         self._share = _CROWDED_SHARE if is_crowded else _SHARE

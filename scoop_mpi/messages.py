@@ -17,6 +17,8 @@ them opens. On the wire a message is a list of frames:
              |<----------------------------------------------------|  (otherwise)
              |  Results(segments), to the owner of the span        |
              |---------------------------------------------------->|
+
+A lone call of plain arguments, and its plain value, take a short form: `Call` and `Returned`.
 """
 
 from __future__ import annotations
@@ -85,6 +87,29 @@ class Results(NamedTuple):
     version: int
     segments: list[Segment]
     wants_work: bool = False
+
+
+class Call(NamedTuple):
+    """Victim to thief: this call is yours now. The short form of `Work`, for a task on its own.
+
+    Its function is sealed without large buffers, and its arguments are plain (see `serializer`).
+    `key` is the name of its future at the owner.
+    """
+
+    version: int
+    owner: int
+    key: int
+    function: bytes
+    arguments: tuple[Any, ...]
+
+
+class Returned(NamedTuple):
+    """Executor to owner: a `Call` returned this plain value. The short form of `Results`."""
+
+    version: int
+    key: int
+    value: Any
+    wants_work: bool
 
 
 class ConstantsProposed(NamedTuple):
@@ -166,6 +191,8 @@ Message = (
     | StealFailed
     | Work
     | Results
+    | Call
+    | Returned
     | ConstantsProposed
     | ConstantsRefused
     | ConstantsPublished
@@ -192,6 +219,8 @@ _TYPES: tuple[type[Message], ...] = (
     StealFailed,
     Work,
     Results,
+    Call,
+    Returned,
     ConstantsProposed,
     ConstantsRefused,
     ConstantsPublished,
@@ -202,20 +231,25 @@ _TYPES: tuple[type[Message], ...] = (
     Stopped,
     Leave,
 )
+_SHORT_FORMS = frozenset({Call, Returned})  # without large buffers
 _CODES: dict[type[Message], int] = {kind: code for code, kind in enumerate(_TYPES)}
 
 
 def encode(message: Message) -> Frames:
     """Return the frames of `message`. Its large buffers are referred to, not copied."""
+    kind = type(message)
+    fields = (_CODES[kind], *message)
+    if kind in _SHORT_FORMS:
+        return [pickle.dumps(fields, 5)]
     buffers: Frames = []
-    stream = pickle.dumps((_CODES[type(message)], *message), 5, buffer_callback=buffers.append)
+    stream = pickle.dumps(fields, 5, buffer_callback=buffers.append)
     return [stream, *buffers]
 
 
 def decode(frames: Sequence[Frame]) -> Message:
     """Return the message that `encode` turned into `frames`."""
-    fields = pickle.loads(frames[0], buffers=frames[1:])
-    message: Message = _TYPES[fields[0]]._make(fields[1:])
+    fields = pickle.loads(frames[0], buffers=frames[1:] if len(frames) > 1 else None)
+    message: Message = tuple.__new__(_TYPES[fields[0]], fields[1:])
     return message
 
 

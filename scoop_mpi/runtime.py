@@ -25,6 +25,7 @@ from scoop_mpi.broker import Broker
 from scoop_mpi.constants import Constants, Proposal, sendable
 from scoop_mpi.errors import describe_error
 from scoop_mpi.messages import (
+    Call,
     ConstantsMapped,
     ConstantsPlaced,
     ConstantsProposed,
@@ -35,6 +36,7 @@ from scoop_mpi.messages import (
     Leave,
     Message,
     Results,
+    Returned,
     Send,
     Steal,
     StealFailed,
@@ -104,12 +106,13 @@ class Runtime:
         """Whether this very thread is within `step`, further up its stack."""
         return self._stepping_thread == get_ident()
 
-    def step(self, *, keep: int = 0, is_low: bool = False) -> bool:
+    def step(self, *, keep: int = 0, is_low: bool = False, looks: int = 1) -> bool:
         """Do the rank's duties once.
 
         Args:
             keep: how many calls thieves must leave here (see `Worker.handle`).
             is_low: whether the rank is about to run out of work.
+            looks: how many times to look for a message, one right after the other.
 
         Returns:
             Whether anything has moved.
@@ -124,20 +127,18 @@ class Runtime:
         try:
             self._keep = keep
             worker = self.worker
-            received = self.transport.receive()
-            has_heard_all = True
-            if received is not None:
-                ready = len(worker.ready)
-                has_heard_all = self._take_in(received)
-                if len(worker.ready) > ready:
-                    is_low = False  # work has just come in: run that first
             if self._letters or self._proposals:
                 self._send_what_was_asked_for()
             self.last_step = now = self.clock()
             if self.windows:
                 self._harvest(now)
-            if worker.outbox or (is_low and not worker.has_asked):
+            if worker.returned or worker.outbox or (is_low and not worker.has_asked):
                 self._send_all(worker.report(is_low, now))
+            received = self.transport.receive()
+            while received is None and looks > 1:
+                looks -= 1
+                received = self.transport.receive()
+            has_heard_all = received is None or self._take_in(received)
             broker = self.broker
             if broker is None:
                 if (worker.ready or worker.elsewhere) and worker.offer(keep):
@@ -217,13 +218,13 @@ class Runtime:
 
     def _handle(self, source: int, message: Message) -> list[Send]:
         match message:
-            case Results():
+            case Call() | Work():
+                self.constants.hear_of(message.version)
+                return self.worker.handle(source, message, self._keep)
+            case Returned() | Results():
                 self.constants.hear_of(message.version)
                 if message.wants_work:
                     self._tell_broker(source, message)
-                return self.worker.handle(source, message, self._keep)
-            case Work():
-                self.constants.hear_of(message.version)
                 return self.worker.handle(source, message, self._keep)
             case Steal():
                 return self.worker.handle(source, message, self._keep)

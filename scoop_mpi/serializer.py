@@ -49,7 +49,7 @@ OUT_OF_BAND_BYTES = 16 * 1024
 PROTOCOL = 5
 # Also for an exception whose class forbids to set attributes, as a frozen dataclass does.
 _SET_CAUSE = BaseException.__dict__["__cause__"].__set__
-_PLAIN = frozenset({int, float, bool, str, bytes, complex, NoneType})
+PLAIN = frozenset({int, float, bool, str, bytes, complex, NoneType})
 _NESTING = frozenset({tuple, list})
 _NAMED = (FunctionType, type)  # what is sent by reference if it can be
 # What a user's __reduce__ or __setstate__ may raise. Ctrl-C isn't among them.
@@ -204,7 +204,7 @@ def encode(thing: object, out_of_band_bytes: int = OUT_OF_BAND_BYTES) -> Payload
     Raises:
         SerializationError: it can't be pickled; the text names its type.
     """
-    if type(thing) in _PLAIN:
+    if type(thing) in PLAIN:
         return pickle.dumps(thing, PROTOCOL), ()
     try:
         return _encode_with(_ReferencePickler, thing, out_of_band_bytes)
@@ -410,12 +410,6 @@ def seal_calls(items: Sequence[Any], star: bool) -> Batch:
     return Batch(len(items), columns, star)
 
 
-def seal_call(arguments: tuple[Any, ...]) -> Batch:
-    """Return the arguments of a single call as a batch: `seal_calls`, in a fraction of the time."""
-    columns = [[thing] if type(thing) in _PLAIN else seal([thing]) for thing in arguments]
-    return Batch(1, tuple(columns), True)
-
-
 def open_column(column: Column) -> tuple[Sequence[Any], dict[int, SerializationError]]:
     """Return the objects of `column`, and by position the errors of those that can't be had."""
     return column.open() if isinstance(column, Sealed) else (column, {})
@@ -423,9 +417,9 @@ def open_column(column: Column) -> tuple[Sequence[Any], dict[int, SerializationE
 
 def _are_plain(items: Iterable[Any], depth: int = _PLAIN_DEPTH) -> bool:
     types = set(map(type, items))
-    if types <= _PLAIN:
+    if types <= PLAIN:
         return True
-    types -= _PLAIN
+    types -= PLAIN
     if not depth or not types <= _NESTING:
         return False
     nested = [item for item in items if type(item) in _NESTING]
@@ -487,16 +481,20 @@ class FunctionCodec:
         return payload
 
     def open(self, payload: Payload) -> Callable[..., Any]:
-        """Return the function of `payload`; raises SerializationError."""
+        """Return the function of `payload`.
+
+        Raises:
+            SerializationError: it can't be unpickled here.
+        """
         data, buffers = payload
-        if type(data) is not bytes or buffers:
-            function: Callable[..., Any] = decode(payload)
-            return function
-        known = self._functions.get(data)
-        if known is not None:
+        is_small = type(data) is bytes and not buffers
+        if is_small and (known := self._functions.get(data)) is not None:
             return known
-        function = decode(payload)
-        if isinstance(function, FunctionType) and is_importable(function):
+        try:
+            function: Callable[..., Any] = decode(payload)
+        except SerializationError as error:
+            raise SerializationError(f"the function of the call: {error}") from error
+        if is_small and isinstance(function, FunctionType) and is_importable(function):
             if len(self._functions) >= self._REMEMBERED:
                 self._functions.clear()
             self._functions[data] = function

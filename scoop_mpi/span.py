@@ -23,49 +23,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import repeat, starmap
-from typing import Any, NamedTuple
+from typing import Any
 
 from scoop_mpi import reduction
 from scoop_mpi.errors import CallableWrapper, SerializationError, describe_callable
-from scoop_mpi.future import Future, Watcher
-from scoop_mpi.messages import Parcel, Segment
-from scoop_mpi.serializer import (
-    Batch,
-    Column,
-    EncodedError,
-    FunctionCodec,
-    Payload,
-    decode_error,
-    forwarded,
-    open_column,
-)
+from scoop_mpi.future import Watcher
+from scoop_mpi.messages import Segment
+from scoop_mpi.outcomes import Outcomes
+from scoop_mpi.serializer import Batch, FunctionCodec, Payload
 
 LARGEST_WINDOW = 1 << 16  # calls; bounds how much of a range is made into objects at once
-
-
-class Outcomes(NamedTuple):
-    """How `length` consecutive calls of a span ended, the first of them being call `start`.
-
-    `values` has None where a call failed. Of a reduction it holds the partial values instead,
-    one for each interval of `reduction.intervals(start, start + length)`, or nothing if a call
-    failed. What came from another rank is still sealed.
-    """
-
-    start: int
-    length: int
-    values: Column
-    failures: Mapping[int, BaseException | EncodedError]
-
-    def open(self) -> tuple[Sequence[Any], dict[int, BaseException]]:
-        """Return the values, and by offset the exceptions, unsealing what is sealed."""
-        values, unopened = open_column(self.values)
-        failures: dict[int, BaseException] = dict(unopened)
-        for offset, error in self.failures.items():
-            failures[offset] = decode_error(error) if isinstance(error, EncodedError) else error
-        return values, failures
 
 
 class Window:
@@ -242,8 +212,8 @@ class Span:
             return
         try:
             if self.reduction_payload is not None:
-                self.reduction = _opened(self.reduction_payload, codec)
-            self.function = _opened(self.function_payload, codec)
+                self.reduction = codec.open(self.reduction_payload)
+            self.function = codec.open(self.function_payload)
         except SerializationError as error:
             self.function = _raiser(error)
 
@@ -385,102 +355,6 @@ class Span:
         _, start, length, values, failures = segment
         self.deliver(Outcomes(start, length, values, failures))
         return self.unreported == 0
-
-
-class FutureGroup:
-    """Futures that were given away together: to the thief they are one span, `key` at the owner."""
-
-    __slots__ = ("futures", "unreported")
-
-    def __init__(self, futures: list[Future]) -> None:
-        self.futures = futures
-        self.unreported = len(futures)
-
-    def settle(self, segment: Segment) -> bool:
-        """Complete the futures that `segment` reports; return whether all of them are done."""
-        _, start, length, values, encoded = segment
-        self.unreported -= length
-        if length == 1 and not encoded and type(values) is list:
-            self.futures[start].complete(values[0], None)
-            return self.unreported == 0
-        opened, failures = Outcomes(start, length, values, encoded).open()
-        for offset, value in enumerate(opened):
-            self.futures[start + offset].complete(value, failures.get(offset))
-        return self.unreported == 0
-
-
-class StolenCall(Future):
-    """A single call of another rank's, as a task of its own: it needs no window.
-
-    To a further thief it goes on as the parcel that it came in.
-    """
-
-    __slots__ = ("_codec", "_outbox", "_parcel")
-
-    _codec: FunctionCodec
-    _outbox: deque[tuple[int, int, Outcomes]]
-    _parcel: Parcel
-
-    @classmethod
-    def of_parcel(
-        cls, parcel: Parcel, codec: FunctionCodec, outbox: deque[tuple[int, int, Outcomes]]
-    ) -> StolenCall:
-        """Return a new task.
-
-        Args:
-            parcel: the call.
-            codec: opens its function.
-            outbox: where its outcome goes, with the owner's rank and the key there.
-        """
-        call = cls()
-        call._function = _sealed_call
-        call._arguments = ()
-        call._watchers = None
-        call._parcel = parcel
-        call._codec = codec
-        call._outbox = outbox
-        return call
-
-    def __repr__(self) -> str:
-        owner, key, start, *_ = self._parcel
-        state = "has ended" if self.is_done else "not done"
-        return f"<StolenCall {start} of span {key} of rank {owner}, {state}>"
-
-    @property
-    def parcel(self) -> Parcel:
-        """The call as it is sent on."""
-        owner, key, start, function, reduction, length, columns, star = self._parcel
-        batch = Batch(length, columns, star).trimmed()
-        sealed_reduction = None if reduction is None else forwarded(reduction)
-        return owner, key, start, forwarded(function), sealed_reduction, *batch
-
-    def run(self) -> None:
-        """Make the call, and put its outcome into the outbox. The caller has claimed it."""
-        owner, key, start, sealed, _, length, columns, star = self._parcel
-        failures: dict[int, BaseException | EncodedError] = {}
-        value = None
-        try:
-            self._function = function = _opened(sealed, self._codec)
-            arguments = Batch(length, columns, star).open_call(function)
-            value = function(*arguments)
-        except BaseException as error:
-            failures = {0: error}
-        self._function = None
-        # Of a reduction, too, the partial value of one call is what it returned.
-        self._outbox.append((owner, key, Outcomes(start, 1, [value], failures)))
-        if failures and isinstance(failures[0], KeyboardInterrupt):
-            raise failures[0]
-
-
-def _sealed_call() -> None:
-    """Stand for the function of a call that has not been opened yet."""
-
-
-def _opened(function: Payload, codec: FunctionCodec) -> Callable[..., Any]:
-    try:
-        return codec.open(function)
-    except SerializationError as error:
-        raise SerializationError(f"the function of the call: {error}") from error
 
 
 class _Guarded(CallableWrapper):

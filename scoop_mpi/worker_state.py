@@ -5,7 +5,8 @@ A state machine without I/O, clock or greenlets. It holds
     ready         spans and futures with calls that nobody has begun, oldest first
     elsewhere     ready tasks of the program's other threads: the hub leaves them to their thread
     given         what this rank owns and has given away in part, by key, until all is reported
-    outbox        outcomes of other ranks' calls, not yet sent: (owner, key, outcomes)
+    outbox        outcomes of other ranks' calls, not yet sent
+    returned      plain values that calls of other ranks' returned, not yet sent
 
 and changes them in `handle` (a message came), and in the other methods named for what happened.
 Each returns what to send. The exception is the hot path: submitting and claiming a local future
@@ -26,9 +27,11 @@ from scoop_mpi import policy
 from scoop_mpi.errors import UNGUARDED, CancelledError, NotStartedProperly, SerializationError
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
+    Call,
     Message,
     Parcel,
     Results,
+    Returned,
     Segment,
     Send,
     Steal,
@@ -36,7 +39,9 @@ from scoop_mpi.messages import (
     Work,
     WorkWanted,
 )
+from scoop_mpi.outcomes import FutureGroup, Outbox, Outcomes, ReturnedValues
 from scoop_mpi.serializer import (
+    PLAIN,
     Batch,
     EncodedError,
     FunctionCodec,
@@ -45,10 +50,10 @@ from scoop_mpi.serializer import (
     encode_error,
     forwarded,
     seal,
-    seal_call,
     seal_calls,
 )
-from scoop_mpi.span import FutureGroup, Outcomes, Span, StolenCall
+from scoop_mpi.span import Span
+from scoop_mpi.stolen import LoneCall, StolenCall
 
 Task = Future | Span
 BROKER_RANK = 0
@@ -73,8 +78,9 @@ class Worker:
         self.codec = FunctionCodec()
         self.ready: dict[Task, None] = ImportGuard()
         self.elsewhere: dict[Task, None] = ImportGuard()
-        self.given: dict[int, Span | FutureGroup] = {}
-        self.outbox: deque[tuple[int, int, Outcomes]] = deque()
+        self.given: dict[int, Span | FutureGroup | Future] = {}
+        self.outbox: Outbox = deque()
+        self.returned: ReturnedValues = deque()
         self.has_offered = False
         self.has_asked = False
         self.is_stopping = False
@@ -103,15 +109,20 @@ class Worker:
                 than a while (see `policy.RESULTS_INTERVAL`), and by default not at all.
         """
         wants_work = is_low and self._may_ask and not self.has_asked
-        sends = []
+        sends: list[Send] = []
         may_go_along = not self.has_offered
         if wants_work:
             self.has_asked = True
             # The broker takes it that there is nothing to spare; the next step offers again. Large
             # results could be overtaken by that offer, and would then withdraw it.
             self.has_offered = False
+        version = self._constants_version()
+        while self.returned:
+            owner, key, value = self.returned.popleft()
+            is_asking = wants_work and may_go_along and owner == BROKER_RANK
+            sends.append(Send(owner, Returned(version, key, value, is_asking)))
+            wants_work = wants_work and not is_asking
         if self.outbox and (wants_work or self._is_report_due(now)):
-            version = self._constants_version()
             for owner, segments in self._segments().items():
                 is_asking = wants_work and may_go_along and owner == BROKER_RANK
                 sends.append(Send(owner, Results(version, segments, is_asking)))
@@ -169,6 +180,11 @@ class Worker:
             segments.setdefault(owner, []).append(self._seal_outcomes(key, outcomes))
         return segments
 
+    def drop_outcomes(self) -> None:
+        """Nobody waits any longer for what is in the outbox."""
+        self.outbox.clear()
+        self.returned.clear()
+
     def stop(self) -> None:
         """The program has ended: drop what nobody has begun."""
         self.is_stopping = True
@@ -193,6 +209,16 @@ class Worker:
             TypeError: the message is none that a worker understands.
         """
         match message:
+            case Call():
+                self.has_asked = False
+                if not self.is_stopping:
+                    call = LoneCall.of_call(message, self.codec, self.outbox, self.returned)
+                    self.ready[call] = None
+                return []
+            case Returned() if isinstance(future := self.given[message.key], Future):
+                del self.given[message.key]
+                future.complete(message.value, None)
+                return []
             case Results():
                 self._settle(message.segments)
                 return []
@@ -206,7 +232,10 @@ class Worker:
 
     def _settle(self, segments: list[Segment]) -> None:
         for segment in segments:
-            if self.given[segment[0]].settle(segment):
+            owed = self.given[segment[0]]
+            if isinstance(owed, Future):
+                owed = FutureGroup([owed])
+            if owed.settle(segment):
                 self.given.pop(segment[0], None)  # unless the last call ran here
 
     def _take_in(self, parcels: list[Parcel]) -> None:
@@ -241,9 +270,11 @@ class Worker:
             What to send: work, or to the broker that there was none for some of them.
         """
         version = self._constants_version()
+        if len(thieves) == 1 and not keep and len(self.ready) == 1 and not self.elsewhere:
+            work = self._lone_work(version)
+            if work is not None:
+                return [Send(thieves[0], work)]
         parcels_of_teams = self._parcels(len(thieves), keep)
-        if len(thieves) == 1 and parcels_of_teams[0]:
-            return [Send(thieves[0], Work(version, parcels_of_teams[0]))]
         sends = []
         unserved: list[int] = []
         teams = policy.teams(thieves)
@@ -260,12 +291,28 @@ class Worker:
                 sends.append(Send(BROKER_RANK, StealFailed(thieves)))
         return sends
 
+    def _lone_work(self, version: int) -> Call | Work | None:
+        """Give away the only task there is, if it is a future: somebody may well wait for it."""
+        for task in list(self.ready):
+            if type(task) is not Future or not self.claim(task):
+                return None
+            function, arguments = task.call
+            if PLAIN.issuperset(map(type, arguments)):
+                try:
+                    data, buffers = self.codec.seal(function)
+                except SerializationError as error:
+                    task.complete(None, error)
+                    return None
+                if type(data) is bytes and not buffers:
+                    key = next(self._keys)
+                    self.given[key] = task
+                    return Call(version, self.rank, key, data, arguments)
+            parcels = self._wrap_futures([task])
+            return Work(version, parcels) if parcels else None
+        return None
+
     def _parcels(self, thieves: int, keep: int) -> list[list[Parcel]]:
         """Take the oldest work for some thieves; return what each team of them gets."""
-        if thieves == 1 and not keep and len(self.ready) == 1 and not self.elsewhere:
-            (task,) = self.ready
-            if type(task) is Future:  # a single call, which somebody may well be waiting for
-                return [self._wrap_futures([task]) if self.claim(task) else []]
         # Of very many futures the oldest are enough to look at.
         most = policy.FUTURES_PER_THIEF * (thieves + 1) + keep
         singles: list[Task] = []
@@ -330,19 +377,15 @@ class Worker:
         return parcels
 
     def _wrap_futures(self, futures: list[Future]) -> list[Parcel]:
-        function, arguments = futures[0].call
         try:
-            payload = self.codec.seal(function)
+            payload = self.codec.seal(futures[0].call[0])
         except SerializationError as error:
             for future in futures:
                 future.complete(None, error)
             return []
         key = next(self._keys)
         self.given[key] = FutureGroup(futures)
-        if len(futures) == 1:
-            batch = seal_call(arguments)
-        else:
-            batch = seal_calls([future.call[1] for future in futures], star=True)
+        batch = seal_calls([future.call[1] for future in futures], star=True)
         return [(self.rank, key, 0, payload, None, *batch)]
 
     # ------------------------------------------------------------ helpers

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from scoop_mpi import messages
 from scoop_mpi.broker import Broker
 from scoop_mpi.messages import (
+    Call,
     Message,
     Parcel,
     Results,
+    Returned,
     Steal,
     StealFailed,
     Work,
@@ -64,7 +66,9 @@ class Costs:
             Steal: 4e-6,
             StealFailed: 1.5e-6,
             Work: 12e-6,
+            Call: 12e-6,
             Results: 6e-6,
+            Returned: 6e-6,
         }
     )
     receive: dict[Kind, float] = field(
@@ -74,7 +78,9 @@ class Costs:
             StealFailed: 2.5e-6,
             Steal: 2.5e-6,
             Work: 12e-6,
+            Call: 12e-6,
             Results: 4e-6,
+            Returned: 4e-6,
         }
     )
     byte: float = 4e-9

@@ -29,12 +29,13 @@ from benchmarks.scale.loads import Load
 from benchmarks.scale.rhythms import idling, pumping
 from scoop_mpi import messages
 from scoop_mpi.future import Future
-from scoop_mpi.messages import Frames, Results, Work, WorkWanted
+from scoop_mpi.messages import Call, Frames, Results, Returned, Work, WorkWanted
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.policy import MOST_SUSPENDED
 from scoop_mpi.runtime import ROOT_RANK, Runtime
 from scoop_mpi.serializer import Sealed
-from scoop_mpi.span import Span, StolenCall, Window
+from scoop_mpi.span import Span, Window
+from scoop_mpi.stolen import StolenCall
 from scoop_mpi.worker_state import Task
 
 Letter = tuple[int, Frames, Kind]
@@ -120,7 +121,7 @@ class Machine:
         arrives = sender.clock + self.costs.latency + size / self.costs.bandwidth
         receiver = self.ranks[destination]
         letter = (sender.rank, frames, kind)
-        if kind is WorkWanted or (isinstance(message, Results) and message.wants_work):
+        if kind is WorkWanted or (isinstance(message, Results | Returned) and message.wants_work):
             sender.asked_at = sender.clock
         self.at(arrives, lambda now: receiver.take_letter(now, letter))
 
@@ -191,7 +192,7 @@ class SimulatedRank:
         source, frames, kind = self.mailbox.popleft()
         size = sum(map(len, frames))
         self.charge(self.costs.receive[kind] + size * self.costs.byte, kind)
-        if kind is Work and self.asked_at > self.machine.warm_up:
+        if kind in (Work, Call) and self.asked_at > self.machine.warm_up:
             self.machine.statistics.latencies.append(self.clock - self.asked_at)
         return source, frames
 

@@ -193,6 +193,7 @@ class _SimulatedRank:
     def __init__(self, simulation: Simulation, endpoint: Endpoint, program: Program) -> None:
         self._simulation = simulation
         self.endpoint = endpoint
+        self.looks = 1
         self.is_idle = False
         self.wakes_at = math.inf
         self.busy_until = -math.inf

@@ -7,8 +7,10 @@ from collections import Counter, defaultdict, deque
 from scoop_mpi.broker import Broker
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
+    Call,
     Message,
     Results,
+    Returned,
     Send,
     Steal,
     StealFailed,
@@ -176,7 +178,7 @@ class Cluster:
         messages = self.links[link]
         place = 0
         while overtaking and place + 1 < len(messages):
-            if not isinstance(messages[place], Work | Results):
+            if not isinstance(messages[place], Work | Results | Call | Returned):
                 break
             place += 1
         message = messages[place]
@@ -195,7 +197,7 @@ class Cluster:
             self.match()
         else:
             self.post(destination, place.worker.handle(source, message, place.keep))
-            if isinstance(message, Results) and message.wants_work:
+            if isinstance(message, Results | Returned) and message.wants_work:
                 self.broker.handle(source, message)
                 self.match()
 
@@ -242,8 +244,12 @@ class Cluster:
         for (source, destination), messages in self.links.items():
             for message in messages:
                 match message:
-                    case WorkWanted() | Results(wants_work=True) if source == rank:
+                    case WorkWanted() | Results(wants_work=True) | Returned(wants_work=True) if (
+                        source == rank
+                    ):
                         found.append("to the broker")
+                    case Call():
+                        found += ["answered"] * (destination == rank)
                     case Steal(thieves) | StealFailed(thieves):
                         found += ["with a victim"] * thieves.count(rank)
                     case Work(_, _, followers):

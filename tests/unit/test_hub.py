@@ -1,4 +1,4 @@
-"""What the hub holds on to."""
+"""What the hub holds on to, and what it does first."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import weakref
 import pytest
 
 from scoop_mpi.hub import Hub
-from scoop_mpi.messages import Work, encode
+from scoop_mpi.messages import Call, Message, Returned, Work, WorkWanted, decode, encode
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.serializer import FunctionCodec, seal_calls
-from scoop_mpi.transport import Fabric
+from scoop_mpi.transport import Endpoint, Fabric
 from scoop_mpi.worker_state import Task
 
 
 class NoIdling:
     """Doesn't pause."""
+
+    looks = 1
 
     def reset(self) -> None: ...
 
@@ -35,15 +37,43 @@ class WatchedQueue(dict[Task, None]):
         super().__setitem__(task, value)
 
 
-@pytest.mark.parametrize("calls", [1, 3])
-def test_a_rank_without_work_keeps_nothing_of_the_last_task(calls: int) -> None:
+@pytest.fixture
+def ends() -> list[Endpoint]:
+    return Fabric(2).endpoints
+
+
+@pytest.fixture
+def hub(ends: list[Endpoint]) -> Hub:
+    """The hub of rank 1, without work."""
     logger = logging.getLogger(__name__)
-    root, thief = Fabric(2).endpoints
-    hub = Hub(Runtime(thief, lambda: 0.0, print, NodeMemory(logger)), NoIdling(), logger)
-    hub.open_queues()
+    made = Hub(Runtime(ends[1], lambda: 0.0, print, NodeMemory(logger)), NoIdling(), logger)
+    made.open_queues()
+    return made
+
+
+def some_calls(count: int) -> Work:
+    batch = seal_calls([(-1,)] * count, star=True)
+    return Work(0, [(0, 1, 0, FunctionCodec().seal(abs), None, *batch)])
+
+
+def lone_call() -> Call:
+    data, _ = FunctionCodec().seal(abs)
+    return Call(0, 0, 1, data, (-1,))
+
+
+@pytest.mark.parametrize("message", [lone_call(), some_calls(1), some_calls(3)])
+def test_a_rank_without_work_keeps_nothing_of_the_last_task(
+    message: Message, hub: Hub, ends: list[Endpoint]
+) -> None:
     queue = hub.ready = hub.runtime.worker.ready = WatchedQueue()
-    batch = seal_calls([(-1,)] * calls, star=True)
-    parcel = (0, 1, 0, FunctionCodec().seal(abs), None, *batch)
-    root.send(1, encode(Work(0, [parcel])))
-    hub.serve_until(lambda: root.has_mail)
+    ends[0].send(1, encode(message))
+    hub.serve_until(lambda: ends[0].has_mail)
     assert [reference() for reference in queue.seen] == [None]
+
+
+def test_the_value_of_a_lone_call_is_sent_before_all_else(hub: Hub, ends: list[Endpoint]) -> None:
+    root, _ = ends
+    root.send(1, encode(lone_call()))
+    hub.serve_until(lambda: root.has_mail)
+    said = [decode(frames) for _, frames in iter(root.receive, None)]
+    assert said == [WorkWanted(), Returned(0, 1, 1, wants_work=True)]

@@ -94,3 +94,7 @@ def test_where_ranks_share_cores_it_never_spins_and_sleeps_longer(pauses: Pauses
     assert longest[0] < longest[1]
     Backoff(ranks_per_core=8).pause(None)
     assert pauses.yields == 1
+
+
+def test_only_who_has_a_core_to_itself_looks_for_messages_again_and_again() -> None:
+    assert Backoff(ranks_per_core=8).looks == 1 < Backoff(ranks_per_core=1).looks

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from scoop_mpi import messages
 from scoop_mpi.messages import (
+    Call,
     ConstantsMapped,
     ConstantsPlaced,
     ConstantsProposed,
@@ -23,6 +24,7 @@ from scoop_mpi.messages import (
     Message,
     Place,
     Results,
+    Returned,
     Steal,
     StealFailed,
     Stop,
@@ -39,6 +41,7 @@ ranks = st.integers(0, 100_000)
 numbers = st.integers(0, 10**12)
 texts = st.text(max_size=5)
 buffers = st.binary(max_size=40).map(pickle.PickleBuffer)
+plain_things = st.none() | st.integers() | st.floats(allow_nan=False) | texts | st.binary()
 payloads = st.tuples(st.binary(max_size=20) | buffers, st.lists(buffers, max_size=3).map(tuple))
 entries = payloads | st.builds(Unsendable, texts)
 columns = (
@@ -81,6 +84,8 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     StealFailed: st.builds(StealFailed, st.lists(ranks, max_size=5).map(tuple)),
     Work: st.builds(Work, numbers, st.lists(parcels, max_size=3)),
     Results: st.builds(Results, numbers, st.lists(segments, max_size=3), st.booleans()),
+    Call: st.builds(Call, numbers, ranks, numbers, st.binary(), st.lists(plain_things).map(tuple)),
+    Returned: st.builds(Returned, numbers, numbers, plain_things, st.booleans()),
     ConstantsProposed: st.builds(ConstantsProposed, numbers, constants),
     ConstantsRefused: st.builds(ConstantsRefused, numbers, texts),
     ConstantsPublished: st.builds(ConstantsPublished, numbers, ranks, numbers, constants),

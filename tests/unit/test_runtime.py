@@ -1,4 +1,4 @@
-"""The runtime of rank 0: how it serves as victim and as broker within one step."""
+"""The runtime of rank 0: what it does within one step, as victim and as broker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import pytest
 
 from scoop_mpi import messages
 from scoop_mpi.future import Future
-from scoop_mpi.messages import Message, Results, StealFailed, Work, WorkOffered, WorkWanted
+from scoop_mpi.messages import (
+    Call,
+    Message,
+    Results,
+    Returned,
+    StealFailed,
+    Work,
+    WorkOffered,
+    WorkWanted,
+)
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.serializer import seal
@@ -56,8 +65,9 @@ def add_futures(root: Runtime, count: int) -> list[Future]:
 
 
 def calls_in(found: list[Message]) -> int:
-    assert all(type(message) is Work for message in found)
-    return sum(parcel[5] for work in found if isinstance(work, Work) for parcel in work.parcels)
+    assert all(isinstance(message, Work | Call) for message in found)
+    parcels = [parcel for work in found if isinstance(work, Work) for parcel in work.parcels]
+    return sum(parcel[5] for parcel in parcels) + sum(type(message) is Call for message in found)
 
 
 def test_the_root_gives_its_only_task_to_who_has_asked(
@@ -134,17 +144,18 @@ def test_the_root_goes_on_alone_once_the_others_have_nothing(
     assert calls_in(inbox(1)) == 2
 
 
+@pytest.mark.parametrize("is_short", [True, False])
 def test_a_request_that_comes_with_results_is_served_in_the_same_step(
-    root: Runtime, ends: list[Endpoint], inbox: Inbox
+    is_short: bool, root: Runtime, ends: list[Endpoint], inbox: Inbox
 ) -> None:
     (future,) = add_futures(root, 1)
     say(ends, 1, WorkWanted())
     root.step()
-    (work,) = inbox(1)
-    assert isinstance(work, Work)
-    key = work.parcels[0][1]
+    (call,) = inbox(1)
+    assert isinstance(call, Call)
     add_futures(root, 1)
-    say(ends, 1, Results(0, [(key, 0, 1, [5], {})], wants_work=True))
+    results = Results(0, [(call.key, 0, 1, [5], {})], wants_work=True)
+    say(ends, 1, Returned(0, call.key, 5, True) if is_short else results)
     root.step()
     assert future.is_done
     assert calls_in(inbox(1)) == 1
@@ -189,3 +200,17 @@ def test_a_large_message_is_the_last_of_a_step(root: Runtime, ends: list[Endpoin
     assert root.step()
     assert [future.is_done for future in futures] == [True, True]
     assert not root.step()
+
+
+@pytest.mark.parametrize(("looks", "is_found"), [(1, False), (2, False), (3, True), (9, True)])
+def test_who_has_nothing_to_do_looks_for_a_message_several_times(
+    looks: int,
+    is_found: bool,
+    root: Runtime,
+    ends: list[Endpoint],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    say(ends, 1, WorkWanted())
+    found = [None, None, ends[0].receive()]
+    monkeypatch.setattr(ends[0], "receive", lambda: found.pop(0) if found else None)
+    assert root.step(looks=looks) == is_found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -19,9 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from scoop_mpi.errors import SerializationError
 from scoop_mpi.messages import Results
+from scoop_mpi.outcomes import Outcomes
 from scoop_mpi.reduction import Tree
-from scoop_mpi.serializer import Batch, FunctionCodec, encode_error, seal, seal_calls
-from scoop_mpi.span import LARGEST_WINDOW, FutureGroup, Outcomes, Span, StolenCall, Window
+from scoop_mpi.serializer import Batch, FunctionCodec, seal_calls
+from scoop_mpi.span import LARGEST_WINDOW, Span, Window
 from scoop_mpi.worker_state import Worker
 from tests.unit.helpers import (
     Box,
@@ -29,7 +30,6 @@ from tests.unit.helpers import (
     Ununpicklable,
     batch_over_the_wire,
     bracket,
-    make_future,
     over_the_wire,
     payload_over_the_wire,
     the_tree,
@@ -415,26 +415,6 @@ def test_its_repr_tells_what_is_left() -> None:
     assert "(sealed)" in repr(Span(2, seal_calls([1], star=False), False, Span.deliver))
 
 
-def test_a_stolen_call_says_whose_it_is_before_and_after_it_has_run() -> None:
-    batch = seal_calls([(-2,)], star=True)
-    parcel = (2, 7, 3, FunctionCodec().seal(abs), None, *batch)
-    call = StolenCall.of_parcel(parcel, FunctionCodec(), deque())
-    assert repr(call) == "<StolenCall 3 of span 7 of rank 2, not done>"
-    call.run()
-    assert repr(call) == "<StolenCall 3 of span 7 of rank 2, has ended>"
-
-
-def test_outcomes_open_to_values_and_all_kinds_of_failures() -> None:
-    error = ValueError("here")
-    encoded = encode_error(KeyError("there"), 1, "node1")
-    values = seal([Box(1), None, None, Unpicklable()])
-    opened, failures = Outcomes(0, 4, values, {1: error, 2: encoded}).open()
-    assert list(opened) == [Box(1), None, None, None]
-    assert failures[1] is error
-    assert repr(failures[2]) == "KeyError('there')"
-    assert isinstance(failures[3], SerializationError)
-
-
 # ------------------------------------------------------------ stolen spans
 
 
@@ -491,31 +471,6 @@ def test_an_argument_that_cannot_be_opened_fails_its_call_alone(star: bool) -> N
     assert "a call of repr: argument 1: " in str(failures[1])
     assert "refuses to be unpickled" in str(failures[1])
     assert "refuses to be pickled" in str(failures[3])
-
-
-# ------------------------------------------------------------ futures that were given away together
-
-
-def test_a_group_completes_its_futures_and_says_when_all_are_done() -> None:
-    futures = [make_future(square, x) for x in range(4)]
-    group = FutureGroup(futures)
-    error = encode_error(ValueError("no"), 1, "node1")
-    assert not group.settle((1, 2, 2, [4, None], {1: error}))
-    assert [future.is_done for future in futures] == [False, False, True, True]
-    assert group.settle((1, 0, 2, [0, 1], {}))
-    assert [future.failure for future in futures[:3]] == [None] * 3
-    assert repr(futures[3].failure) == "ValueError('no')"
-
-
-def test_a_value_that_cannot_be_opened_fails_its_future_alone() -> None:
-    futures = [make_future(square, x) for x in range(3)]
-    values = over_the_wire(Results(0, [(1, 0, 3, seal([Box(0), Ununpicklable(), Box(2)]), {})]))
-    assert FutureGroup(futures).settle(values.segments[0])
-    assert [type(future.failure) for future in futures] == [
-        type(None),
-        SerializationError,
-        type(None),
-    ]
 
 
 # ------------------------------------------------------------ any interleaving

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from scoop_mpi.errors import CancelledError, NotStartedProperly, SerializationError
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
+    Call,
     Message,
     Results,
+    Returned,
     Send,
     Steal,
     StealFailed,
@@ -22,9 +24,10 @@ from scoop_mpi.messages import (
     WorkWanted,
     encode,
 )
+from scoop_mpi.outcomes import Outcomes
 from scoop_mpi.policy import MOST_HANDED_BACK, MOST_TEAMS, RESULTS_INTERVAL, ROOT_SERVES_FROM
-from scoop_mpi.serializer import OUT_OF_BAND_BYTES, seal_calls
-from scoop_mpi.span import Outcomes, Span
+from scoop_mpi.serializer import OUT_OF_BAND_BYTES, FunctionCodec, seal_calls
+from scoop_mpi.span import Span
 from scoop_mpi.transport import LARGE_BYTES
 from scoop_mpi.worker_state import Worker
 from tests.unit.cluster import Cluster
@@ -103,6 +106,12 @@ def fail(x: Any) -> Any:
 
 def interrupt(_: Any) -> Any:
     raise KeyboardInterrupt
+
+
+def encode_function(function: Callable[..., Any]) -> bytes:
+    data, _ = FunctionCodec().seal(function)
+    assert isinstance(data, bytes)
+    return data
 
 
 class CallableUnpicklesNot(Ununpicklable):
@@ -253,7 +262,7 @@ def test_an_offer_is_kept(ready: list[int], elsewhere: list[int], keep: int, thi
             add_futures(worker, double, 1)
     has_offered = worker.offer(keep)
     sends = steal(worker, *range(2, 2 + thieves), keep=keep)
-    assert any(isinstance(send.message, Work) for send in sends) == has_offered
+    assert any(isinstance(send.message, Work | Call) for send in sends) == has_offered
 
 
 def test_calls_beside_one_that_cannot_be_opened_are_given_if_they_are_offered() -> None:
@@ -333,6 +342,7 @@ def test_stolen_futures_come_back_done() -> None:
 def test_nothing_is_kept_of_futures_that_came_back() -> None:
     owner, thief = make_worker(1), make_worker(2)
     add_futures(owner, double, 1)
+    add_futures(owner, double, 2)
     thief.handle(1, only(steal(owner, 2), 2, Work), 0)
     assert len(owner.given) == 1
     work_off(thief)
@@ -420,8 +430,8 @@ def test_a_single_call_that_cannot_be_opened_fails() -> None:
     owner, thief = make_worker(1), make_worker(2)
     futures = add_futures(owner, double, Ununpicklable())
     futures += add_futures(owner, CallableUnpicklesNot(), 1)
-    for _ in futures:
-        thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    thief.handle(1, only(steal(owner, 2, keep=1), 2, Work), 0)
+    thief.handle(1, only(steal(owner, 2), 2, Call), 0)
     work_off(thief)
     owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
     for future, text in zip(futures, ("a call of double: argument 1", "the function"), strict=True):
@@ -429,14 +439,107 @@ def test_a_single_call_that_cannot_be_opened_fails() -> None:
         assert text in str(future.failure)
 
 
-def test_who_interrupts_a_single_call_hears_of_it() -> None:
+@pytest.mark.parametrize("argument", [1, Box(1)])
+def test_who_interrupts_a_single_call_hears_of_it(argument: Any) -> None:
     owner, thief = make_worker(1), make_worker(2)
-    (future,) = add_futures(owner, interrupt, 1)
-    thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    (future,) = add_futures(owner, interrupt, argument)
+    thief.handle(1, only(steal(owner, 2), 2, Call if argument == 1 else Work), 0)
     with pytest.raises(KeyboardInterrupt):
         work_off(thief)
     owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
     assert isinstance(future.failure, KeyboardInterrupt)
+
+
+# ------------------------------------------------------------ a task on its own
+
+
+@pytest.mark.parametrize("function", [double, lambda thing: thing + thing])
+@pytest.mark.parametrize("argument", [7, "seven", b"seven", 0.5])
+def test_a_plain_call_on_its_own_goes_and_returns_in_short_form(
+    function: Callable[..., Any], argument: Any
+) -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    (future,) = add_futures(owner, function, argument)
+    call = only(steal(owner, 2), 2, Call)
+    assert (call.version, call.owner, call.arguments) == (7, 1, (argument,))
+    thief.handle(1, call, 0)
+    assert not future.is_done
+    work_off(thief)
+    returned = only(thief.report(is_low=False), 1, Returned)
+    assert (returned.version, returned.value) == (7, 2 * argument)
+    owner.handle(2, returned, 0)
+    assert future.result() == 2 * argument
+    assert not owner.given
+    assert thief.report(is_low=False) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [([1],), ((1, 2),), (1, Box(1)), (np.arange(3),), (True, None, 1j, {})]
+)
+def test_what_is_not_plain_goes_sealed(arguments: tuple[Any, ...]) -> None:
+    worker = make_worker()
+    worker.ready[make_future(double, *arguments)] = None
+    (parcel,) = parcels_of(only(steal(worker, 2), 2, Work))
+    assert len(parcel.calls[0]) == len(arguments)
+
+
+def test_a_function_with_large_data_goes_sealed() -> None:
+    data = np.zeros(OUT_OF_BAND_BYTES, np.uint8)
+    worker = make_worker()
+    add_futures(worker, lambda thing: data[thing], 1)
+    only(steal(worker, 2), 2, Work)
+
+
+def test_a_function_that_cannot_be_pickled_fails_its_call_alone() -> None:
+    worker = make_worker()
+    (future,) = add_futures(worker, Unpicklable().__eq__, 1)
+    assert steal(worker, 2) == [Send(0, StealFailed((2,)))]
+    assert isinstance(future.failure, SerializationError)
+    assert not worker.given
+
+
+def test_what_a_call_on_its_own_returns_is_sealed_unless_it_is_plain() -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    (future,) = add_futures(owner, Box, 1)
+    thief.handle(1, only(steal(owner, 2), 2, Call), 0)
+    work_off(thief)
+    owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
+    assert future.result() == Box(1)
+    assert not owner.given
+
+
+def test_a_call_on_its_own_can_be_given_on() -> None:
+    owner, thief, other = make_worker(1), make_worker(2), make_worker(3)
+    (future,) = add_futures(owner, double, 4)
+    thief.handle(1, only(steal(owner, 2), 2, Call), 0)
+    other.handle(2, only(steal(thief, 3), 3, Work), 0)
+    work_off(other)
+    owner.handle(3, only(other.report(is_low=False), 1, Results), 0)
+    assert future.result() == 8
+    assert not owner.given
+
+
+def test_values_go_at_once_and_the_last_for_the_broker_takes_the_request_along() -> None:
+    worker = make_worker(3)
+    add_span(worker, double, range(9))
+    for owner in (0, 2):
+        worker.handle(owner, Call(0, owner, 5, encode_function(double), (4,)), 0)
+        (task,) = [task for task in worker.ready if isinstance(task, Future)]
+        worker.claim(task)
+        task.run()
+    assert worker.report(is_low=True, now=0.0) == [
+        Send(0, Returned(7, 5, 8, True)),
+        Send(2, Returned(7, 5, 8, False)),
+    ]
+    assert worker.has_asked
+
+
+def test_a_value_for_what_is_no_future_is_refused() -> None:
+    worker = make_worker()
+    add_span(worker, double, range(4))
+    work = only(steal(worker, 2), 2, Work)
+    with pytest.raises(TypeError, match=r"rank 1 got Returned.* from rank 2"):
+        worker.handle(2, Returned(0, work.parcels[0][1], 5, False), 0)
 
 
 def test_a_request_for_work_goes_with_results_for_the_broker() -> None:
@@ -493,14 +596,26 @@ def test_stop_drops_what_nobody_has_begun() -> None:
     assert not worker.elsewhere
 
 
-def test_after_stop_work_is_neither_taken_in_nor_given() -> None:
+@pytest.mark.parametrize("argument", [1, Box(1)])
+def test_after_stop_work_is_neither_taken_in_nor_given(argument: Any) -> None:
     owner, worker = make_worker(1), make_worker(2)
-    add_futures(owner, double, 1)
-    work = only(steal(owner, 2), 2, Work)
+    add_futures(owner, double, argument)
+    work = only(steal(owner, 2), 2, Call if argument == 1 else Work)
     worker.stop()
     worker.handle(1, work, 0)
     assert not worker.ready
     assert steal(worker, 3) == [Send(0, StealFailed((3,)))]
+
+
+@pytest.mark.parametrize("argument", [1, Box(1)])
+def test_at_the_end_outcomes_can_be_dropped(argument: Any) -> None:
+    owner, worker = make_worker(1), make_worker(2)
+    add_futures(owner, Box if argument == 1 else repr, argument)
+    worker.handle(1, only(steal(owner, 2), 2, Call if argument == 1 else Work), 0)
+    worker.handle(3, Call(0, 3, 5, encode_function(double), (4,)), 0)
+    work_off(worker)
+    worker.drop_outcomes()
+    assert worker.report(is_low=False) == []
 
 
 def test_a_message_that_is_not_for_it_is_refused() -> None:
@@ -518,7 +633,7 @@ def test_claims_are_won_once() -> None:
 def test_outcomes_that_are_still_encoded_are_passed_on() -> None:
     owner, thief = make_worker(1), make_worker(2)
     futures = add_futures(owner, fail, 1)
-    thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    thief.handle(1, only(steal(owner, 2), 2, Call), 0)
     work_off(thief)
     (segment,) = only(thief.report(is_low=False), 1, Results).segments
     key, start, length, values, failures = segment

@@ -1,0 +1,48 @@
+"""How calls ended reaches those that wait for it, whatever of it can be had."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scoop_mpi.errors import SerializationError
+from scoop_mpi.messages import Results
+from scoop_mpi.outcomes import FutureGroup, Outcomes
+from scoop_mpi.serializer import encode_error, seal
+from tests.unit.helpers import Box, Unpicklable, Ununpicklable, make_future, over_the_wire
+
+
+def square(x: Any) -> Any:
+    return x * x
+
+
+def test_outcomes_open_to_values_and_all_kinds_of_failures() -> None:
+    error = ValueError("here")
+    encoded = encode_error(KeyError("there"), 1, "node1")
+    values = seal([Box(1), None, None, Unpicklable()])
+    opened, failures = Outcomes(0, 4, values, {1: error, 2: encoded}).open()
+    assert list(opened) == [Box(1), None, None, None]
+    assert failures[1] is error
+    assert repr(failures[2]) == "KeyError('there')"
+    assert isinstance(failures[3], SerializationError)
+
+
+def test_a_group_completes_its_futures_and_says_when_all_are_done() -> None:
+    futures = [make_future(square, x) for x in range(4)]
+    group = FutureGroup(futures)
+    error = encode_error(ValueError("no"), 1, "node1")
+    assert not group.settle((1, 2, 2, [4, None], {1: error}))
+    assert [future.is_done for future in futures] == [False, False, True, True]
+    assert group.settle((1, 0, 2, [0, 1], {}))
+    assert [future.failure for future in futures[:3]] == [None] * 3
+    assert repr(futures[3].failure) == "ValueError('no')"
+
+
+def test_a_value_that_cannot_be_opened_fails_its_future_alone() -> None:
+    futures = [make_future(square, x) for x in range(3)]
+    values = over_the_wire(Results(0, [(1, 0, 3, seal([Box(0), Ununpicklable(), Box(2)]), {})]))
+    assert FutureGroup(futures).settle(values.segments[0])
+    assert [type(future.failure) for future in futures] == [
+        type(None),
+        SerializationError,
+        type(None),
+    ]

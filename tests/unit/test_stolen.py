@@ -1,0 +1,56 @@
+"""A stolen call runs once, says whose it is, and puts its outcome where its owner's wait."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pytest
+
+from scoop_mpi.messages import Call
+from scoop_mpi.outcomes import Outbox, Outcomes, ReturnedValues
+from scoop_mpi.serializer import FunctionCodec, seal_calls
+from scoop_mpi.stolen import LoneCall, StolenCall
+from tests.unit.helpers import Box
+
+
+def of_parcel(argument: Any, outbox: Outbox) -> StolenCall:
+    batch = seal_calls([(argument,)], star=True)
+    codec = FunctionCodec()
+    return StolenCall.of_parcel((2, 7, 3, codec.seal(abs), None, *batch), codec, outbox)
+
+
+def of_call(function: Any, argument: Any, outbox: Outbox, returned: ReturnedValues) -> LoneCall:
+    codec = FunctionCodec()
+    data, _ = codec.seal(function)
+    return LoneCall.of_call(Call(0, 2, 7, data, (argument,)), codec, outbox, returned)
+
+
+@pytest.mark.parametrize("is_lone", [False, True])
+def test_a_stolen_call_says_whose_it_is_before_and_after_it_has_run(is_lone: bool) -> None:
+    call = of_call(abs, -2, deque(), deque()) if is_lone else of_parcel(-2, deque())
+    start = 0 if is_lone else 3
+    assert repr(call) == f"<StolenCall {start} of span 7 of rank 2, not done>"
+    call.run()
+    assert repr(call) == f"<StolenCall {start} of span 7 of rank 2, has ended>"
+
+
+def test_the_outcome_goes_to_the_owner() -> None:
+    outbox: Outbox = deque()
+    of_parcel(-2, outbox).run()
+    of_parcel("two", outbox).run()
+    (good, bad) = outbox
+    assert good == (2, 7, Outcomes(3, 1, [2], {}))
+    assert bad[:2] == (2, 7)
+    assert isinstance(bad[2].failures[0], TypeError)
+
+
+def test_a_lone_call_returns_a_plain_value_by_itself_and_anything_else_as_an_outcome() -> None:
+    outbox: Outbox = deque()
+    returned: ReturnedValues = deque()
+    for function, argument in ((abs, -2), (Box, 2), (abs, "two")):
+        of_call(function, argument, outbox, returned).run()
+    assert list(returned) == [(2, 7, 2)]
+    boxed, failed = outbox
+    assert boxed == (2, 7, Outcomes(0, 1, [Box(2)], {}))
+    assert isinstance(failed[2].failures[0], TypeError)
