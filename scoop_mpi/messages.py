@@ -4,7 +4,7 @@ A message is a named tuple. It knows nothing of MPI and nothing of the user's ob
 travel inside as sealed columns and payloads (see `serializer`), which only the rank that needs
 them opens. On the wire a message is a list of frames:
 
-    frame 0      the pickled tuple (code, fields...), small
+    frame 0      the tuple (code, fields...), pickled or, of the short forms, marshalled; small
     frame 1...   the large buffers that it refers to, each as it lies in memory
 
            worker                     broker                     victim
@@ -23,6 +23,7 @@ A lone call of plain arguments, and its plain value, take a short form: `Call` a
 
 from __future__ import annotations
 
+import marshal
 import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -231,16 +232,24 @@ _TYPES: tuple[type[Message], ...] = (
     Stopped,
     Leave,
 )
-_SHORT_FORMS = frozenset({Call, Returned})  # without large buffers
 _CODES: dict[type[Message], int] = {kind: code for code, kind in enumerate(_TYPES)}
 
 
+# What a marshalled tuple begins with. A pickle begins with 0x80.
+_MARSHALLED = ord("(")
+# Makes a named tuple of a type and its fields, in half the time that the type itself takes.
+make = tuple.__new__
+
+
 def encode(message: Message) -> Frames:
-    """Return the frames of `message`. Its large buffers are referred to, not copied."""
+    """Return the frames of `message`. Its large buffers are referred to, not copied.
+
+    The short forms hold plain objects alone. These are marshalled, in half the time of pickling.
+    """
     kind = type(message)
     fields = (_CODES[kind], *message)
-    if kind in _SHORT_FORMS:
-        return [pickle.dumps(fields, 5)]
+    if kind is Call or kind is Returned:
+        return [marshal.dumps(fields, 2)]
     buffers: Frames = []
     stream = pickle.dumps(fields, 5, buffer_callback=buffers.append)
     return [stream, *buffers]
@@ -248,8 +257,12 @@ def encode(message: Message) -> Frames:
 
 def decode(frames: Sequence[Frame]) -> Message:
     """Return the message that `encode` turned into `frames`."""
-    fields = pickle.loads(frames[0], buffers=frames[1:] if len(frames) > 1 else None)
-    message: Message = tuple.__new__(_TYPES[fields[0]], fields[1:])
+    stream = frames[0]
+    if stream[0] == _MARSHALLED:
+        fields = marshal.loads(stream)
+    else:
+        fields = pickle.loads(stream, buffers=frames[1:])
+    message: Message = make(_TYPES[fields[0]], fields[1:])
     return message
 
 

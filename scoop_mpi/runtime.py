@@ -132,14 +132,19 @@ class Runtime:
             self.last_step = now = self.clock()
             if self.windows:
                 self._harvest(now)
-            if worker.returned or worker.outbox or (is_low and not worker.has_asked):
+            while worker.returned:
+                destination, message = worker.next_value(is_low)
+                self.transport.send(destination, messages.encode(message))
+            if worker.outbox or (is_low and not worker.has_asked):
                 self._send_all(worker.report(is_low, now))
+            broker = self.broker
+            if broker is not None and broker.hungry and not keep and len(worker.ready) == 1:
+                self._give_lone_call(broker)
             received = self.transport.receive()
             while received is None and looks > 1:
                 looks -= 1
                 received = self.transport.receive()
             has_heard_all = received is None or self._take_in(received)
-            broker = self.broker
             if broker is None:
                 if (worker.ready or worker.elsewhere) and worker.offer(keep):
                     self._send_all([Send(BROKER_RANK, WorkOffered())])
@@ -192,6 +197,16 @@ class Runtime:
         while self._letters:
             self._send_all([self._letters.popleft()])
 
+    def _give_lone_call(self, broker: Broker) -> None:
+        """Send the only task there is to who has waited for one longest: it may be waited for."""
+        for thief in broker.hungry:
+            if thief != self.rank:
+                call = self.worker.lone_call()
+                if call is not None:
+                    del broker.hungry[thief]
+                    self.transport.send(thief, messages.encode(call))
+                return
+
     def _match(self, broker: Broker, keep: int) -> None:
         """Send thieves to victims. What rank 0 says to itself, as either, is no message."""
         worker = self.worker
@@ -218,10 +233,18 @@ class Runtime:
 
     def _handle(self, source: int, message: Message) -> list[Send]:
         match message:
-            case Call() | Work():
+            case Call():
+                self.constants.hear_of(message.version)
+                self.worker.take_call(message)
+            case Returned():
+                self.constants.hear_of(message.version)
+                if message.wants_work:
+                    self._tell_broker(source, message)
+                self.worker.take_value(source, message)
+            case Work():
                 self.constants.hear_of(message.version)
                 return self.worker.handle(source, message, self._keep)
-            case Returned() | Results():
+            case Results():
                 self.constants.hear_of(message.version)
                 if message.wants_work:
                     self._tell_broker(source, message)

@@ -38,6 +38,7 @@ from scoop_mpi.messages import (
     StealFailed,
     Work,
     WorkWanted,
+    make,
 )
 from scoop_mpi.outcomes import FutureGroup, Outbox, Outcomes, ReturnedValues
 from scoop_mpi.serializer import (
@@ -109,20 +110,15 @@ class Worker:
                 than a while (see `policy.RESULTS_INTERVAL`), and by default not at all.
         """
         wants_work = is_low and self._may_ask and not self.has_asked
-        sends: list[Send] = []
+        sends = []
         may_go_along = not self.has_offered
         if wants_work:
             self.has_asked = True
             # The broker takes it that there is nothing to spare; the next step offers again. Large
             # results could be overtaken by that offer, and would then withdraw it.
             self.has_offered = False
-        version = self._constants_version()
-        while self.returned:
-            owner, key, value = self.returned.popleft()
-            is_asking = wants_work and may_go_along and owner == BROKER_RANK
-            sends.append(Send(owner, Returned(version, key, value, is_asking)))
-            wants_work = wants_work and not is_asking
         if self.outbox and (wants_work or self._is_report_due(now)):
+            version = self._constants_version()
             for owner, segments in self._segments().items():
                 is_asking = wants_work and may_go_along and owner == BROKER_RANK
                 sends.append(Send(owner, Results(version, segments, is_asking)))
@@ -130,6 +126,27 @@ class Worker:
         if wants_work:
             sends.append(Send(BROKER_RANK, WorkWanted()))
         return sends
+
+    def next_value(self, is_low: bool) -> Send:
+        """Send the oldest value that a call of another rank's returned; there is one.
+
+        It waits for nothing: somebody may be waiting for it.
+
+        Args:
+            is_low: see `report`. The request goes along, if it can.
+        """
+        owner, key, value = self.returned.popleft()
+        wants_work = (
+            is_low
+            and owner == BROKER_RANK
+            and self._may_ask
+            and not self.has_asked
+            and not self.has_offered
+        )
+        if wants_work:
+            self.has_asked = True
+        returned = make(Returned, (self._constants_version(), key, value, wants_work))
+        return make(Send, (owner, returned))
 
     def _is_report_due(self, now: float) -> bool:
         if not self.ready or len(self.outbox) > self._patient_outcomes:
@@ -210,14 +227,10 @@ class Worker:
         """
         match message:
             case Call():
-                self.has_asked = False
-                if not self.is_stopping:
-                    call = LoneCall.of_call(message, self.codec, self.outbox, self.returned)
-                    self.ready[call] = None
+                self.take_call(message)
                 return []
-            case Returned() if isinstance(future := self.given[message.key], Future):
-                del self.given[message.key]
-                future.complete(message.value, None)
+            case Returned():
+                self.take_value(source, message)
                 return []
             case Results():
                 self._settle(message.segments)
@@ -229,6 +242,19 @@ class Worker:
                 return self.share(message.thieves, keep)
             case _:
                 raise TypeError(f"rank {self.rank} got {message!r} from rank {source}")
+
+    def take_call(self, call: Call) -> None:
+        """Take in a call that another rank has given away."""
+        self.has_asked = False
+        if not self.is_stopping:
+            self.ready[LoneCall.of_call(call, self.codec, self.outbox, self.returned)] = None
+
+    def take_value(self, source: int, returned: Returned) -> None:
+        """Take in what a call has returned that this rank has given away."""
+        future = self.given.pop(returned.key)
+        if not isinstance(future, Future):
+            raise TypeError(f"rank {self.rank} got {returned!r} from rank {source}")
+        future.complete(returned.value, None)
 
     def _settle(self, segments: list[Segment]) -> None:
         for segment in segments:
@@ -269,11 +295,9 @@ class Worker:
         Returns:
             What to send: work, or to the broker that there was none for some of them.
         """
+        if len(thieves) == 1 and not keep and (call := self.lone_call()) is not None:
+            return [Send(thieves[0], call)]
         version = self._constants_version()
-        if len(thieves) == 1 and not keep and len(self.ready) == 1 and not self.elsewhere:
-            work = self._lone_work(version)
-            if work is not None:
-                return [Send(thieves[0], work)]
         parcels_of_teams = self._parcels(len(thieves), keep)
         sends = []
         unserved: list[int] = []
@@ -291,25 +315,30 @@ class Worker:
                 sends.append(Send(BROKER_RANK, StealFailed(thieves)))
         return sends
 
-    def _lone_work(self, version: int) -> Call | Work | None:
-        """Give away the only task there is, if it is a future: somebody may well wait for it."""
-        for task in list(self.ready):
-            if type(task) is not Future or not self.claim(task):
-                return None
+    def lone_call(self) -> Call | None:
+        """Give away the only task there is, if it can go as a `Call`."""
+        if len(self.ready) != 1 or self.elsewhere:
+            return None
+        tasks = list(self.ready)
+        if not tasks or type(task := tasks[0]) is not Future:
+            return None
+        try:
             function, arguments = task.call
-            if PLAIN.issuperset(map(type, arguments)):
-                try:
-                    data, buffers = self.codec.seal(function)
-                except SerializationError as error:
-                    task.complete(None, error)
-                    return None
-                if type(data) is bytes and not buffers:
-                    key = next(self._keys)
-                    self.given[key] = task
-                    return Call(version, self.rank, key, data, arguments)
-            parcels = self._wrap_futures([task])
-            return Work(version, parcels) if parcels else None
-        return None
+        except RuntimeError:
+            return None  # another thread has just made it
+        if not PLAIN.issuperset(map(type, arguments)):
+            return None
+        try:
+            data, buffers = self.codec.seal(function)
+        except SerializationError as error:
+            if self.claim(task):
+                task.complete(None, error)
+            return None
+        if type(data) is not bytes or buffers or not self.claim(task):
+            return None
+        key = next(self._keys)
+        self.given[key] = task
+        return make(Call, (self._constants_version(), self.rank, key, data, arguments))
 
     def _parcels(self, thieves: int, keep: int) -> list[list[Parcel]]:
         """Take the oldest work for some thieves; return what each team of them gets."""

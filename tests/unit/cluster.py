@@ -53,11 +53,12 @@ class Rank:
         self.worker.open_queues()
         self.broker = Broker() if rank == BROKER_RANK else None
         self.windows: list[Window] = []
+        self.is_polling = False  # the program asks whether its tasks are done, and runs none
 
     @property
     def keep(self) -> int:
         """How many calls thieves have to leave here."""
-        return 0 if self.windows else 1
+        return 0 if self.windows or self.is_polling else 1
 
     def newest(self) -> Task | None:
         """The task that this rank would begin next."""
@@ -146,6 +147,7 @@ class Cluster:
 
     def run_low(self, rank: int) -> None:
         """The rank is about to run dry."""
+        self._send_values(rank, is_low=True)
         self.post(rank, self.ranks[rank].worker.report(is_low=True))
 
     def offer(self, rank: int) -> None:
@@ -156,7 +158,13 @@ class Cluster:
 
     def flush(self, rank: int) -> None:
         """The rank sends off its results."""
+        self._send_values(rank, is_low=False)
         self.post(rank, self.ranks[rank].worker.report(is_low=False))
+
+    def _send_values(self, rank: int, is_low: bool) -> None:
+        worker = self.ranks[rank].worker
+        while worker.returned:
+            self.post(rank, [worker.next_value(is_low)])
 
     # ------------------------------------------------------------ messages
 
@@ -244,9 +252,9 @@ class Cluster:
         for (source, destination), messages in self.links.items():
             for message in messages:
                 match message:
-                    case WorkWanted() | Results(wants_work=True) | Returned(wants_work=True) if (
-                        source == rank
-                    ):
+                    case WorkWanted() if source == rank:
+                        found.append("to the broker")
+                    case Results(_, _, True) | Returned(_, _, _, True) if source == rank:
                         found.append("to the broker")
                     case Call():
                         found += ["answered"] * (destination == rank)
@@ -291,6 +299,7 @@ class Cluster:
             worker = place.worker
             assert not worker.given
             assert not worker.outbox
+            assert not worker.returned
             assert not worker.ready
             assert not worker.elsewhere
 

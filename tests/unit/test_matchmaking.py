@@ -55,6 +55,19 @@ class Matchmaking(RuleBasedStateMachine):
     def run_low(self, which: int) -> None:
         self.cluster.run_low(self.rank(which))
 
+    @rule(which=which, thief=which, elsewhere=st.booleans())
+    def submit_and_poll(self, which: int, thief: int, elsewhere: bool) -> None:
+        """The program submits a task, and asks whether it is done, rather than run any."""
+        rank = self.rank(which)
+        self.cluster.ranks[rank].is_polling = True
+        self.cluster.submit_futures(rank, 1, elsewhere)
+        self.cluster.offer(rank)
+        self.cluster.run_low(self.rank(thief))
+
+    @rule(which=which)
+    def poll_no_more(self, which: int) -> None:
+        self.cluster.ranks[self.rank(which)].is_polling = False
+
     @rule(which=which)
     def offer(self, which: int) -> None:
         self.cluster.offer(self.rank(which))

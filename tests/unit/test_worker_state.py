@@ -465,11 +465,12 @@ def test_a_plain_call_on_its_own_goes_and_returns_in_short_form(
     thief.handle(1, call, 0)
     assert not future.is_done
     work_off(thief)
-    returned = only(thief.report(is_low=False), 1, Returned)
+    returned = only([thief.next_value(is_low=False)], 1, Returned)
     assert (returned.version, returned.value) == (7, 2 * argument)
     owner.handle(2, returned, 0)
     assert future.result() == 2 * argument
     assert not owner.given
+    assert not thief.returned
     assert thief.report(is_low=False) == []
 
 
@@ -519,19 +520,29 @@ def test_a_call_on_its_own_can_be_given_on() -> None:
     assert not owner.given
 
 
-def test_values_go_at_once_and_the_last_for_the_broker_takes_the_request_along() -> None:
+@pytest.mark.parametrize("owner", [0, 2])
+@pytest.mark.parametrize("is_low", [True, False])
+@pytest.mark.parametrize("has_asked", [True, False])
+@pytest.mark.parametrize("has_offered", [True, False])
+def test_a_request_for_work_goes_with_a_value_for_the_broker(
+    owner: int, is_low: bool, has_asked: bool, has_offered: bool
+) -> None:
     worker = make_worker(3)
-    add_span(worker, double, range(9))
-    for owner in (0, 2):
-        worker.handle(owner, Call(0, owner, 5, encode_function(double), (4,)), 0)
-        (task,) = [task for task in worker.ready if isinstance(task, Future)]
-        worker.claim(task)
-        task.run()
-    assert worker.report(is_low=True, now=0.0) == [
-        Send(0, Returned(7, 5, 8, True)),
-        Send(2, Returned(7, 5, 8, False)),
-    ]
-    assert worker.has_asked
+    worker.handle(owner, Call(0, owner, 5, encode_function(double), (4,)), 0)
+    work_off(worker)
+    worker.has_asked, worker.has_offered = has_asked, has_offered
+    goes_along = is_low and owner == 0 and not has_asked and not has_offered
+    assert worker.next_value(is_low) == Send(owner, Returned(7, 5, 8, goes_along))
+    assert worker.has_asked == (has_asked or goes_along)
+    must_follow = is_low and not has_asked and not goes_along
+    assert worker.report(is_low) == [Send(0, WorkWanted())] * must_follow
+
+
+def test_a_call_on_its_own_that_another_thread_makes_meanwhile_is_not_given() -> None:
+    worker = make_worker()
+    (future,) = add_futures(worker, double, 1)
+    future.run()  # but it is still in the snapshot of the queue
+    assert worker.lone_call() is None
 
 
 def test_a_value_for_what_is_no_future_is_refused() -> None:
