@@ -29,7 +29,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from scoop_mpi.serializer import Column, EncodedError, Payload
+    from scoop_mpi.columns import Column
+    from scoop_mpi.serializer import EncodedError, Payload
 
 Frame = Any  # bytes, bytearray, memoryview or pickle.PickleBuffer: whatever exports its bytes
 Frames = list[Frame]

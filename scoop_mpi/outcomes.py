@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from scoop_mpi.columns import Column, open_column
 from scoop_mpi.future import Future
 from scoop_mpi.messages import Segment
-from scoop_mpi.serializer import Column, EncodedError, decode_error, open_column
+from scoop_mpi.serializer import EncodedError, decode_error
 
 
 class Outcomes(NamedTuple):

@@ -29,11 +29,12 @@ from itertools import repeat, starmap
 from typing import Any
 
 from scoop_mpi import reduction
+from scoop_mpi.columns import Batch
 from scoop_mpi.errors import CallableWrapper, SerializationError, describe_callable
 from scoop_mpi.future import Watcher
 from scoop_mpi.messages import Segment
 from scoop_mpi.outcomes import Outcomes
-from scoop_mpi.serializer import Batch, FunctionCodec, Payload
+from scoop_mpi.serializer import FunctionCodec, Payload
 
 LARGEST_WINDOW = 1 << 16  # calls; bounds how much of a range is made into objects at once
 

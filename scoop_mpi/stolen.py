@@ -5,10 +5,11 @@ Several calls of one function come as a span. One by itself needs no window to b
 
 from __future__ import annotations
 
+from scoop_mpi.columns import Batch
 from scoop_mpi.future import Future
 from scoop_mpi.messages import Call, Parcel
 from scoop_mpi.outcomes import Outbox, Outcomes, ReturnedValues
-from scoop_mpi.serializer import PLAIN, Batch, EncodedError, FunctionCodec, forwarded
+from scoop_mpi.serializer import PLAIN, EncodedError, FunctionCodec, forwarded
 
 
 class StolenCall(Future):

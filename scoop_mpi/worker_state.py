@@ -24,6 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scoop_mpi import policy
+from scoop_mpi.columns import Batch, Sealed, seal, seal_calls
 from scoop_mpi.errors import UNGUARDED, CancelledError, NotStartedProperly, SerializationError
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
@@ -43,15 +44,11 @@ from scoop_mpi.messages import (
 from scoop_mpi.outcomes import FutureGroup, Outbox, Outcomes, ReturnedValues
 from scoop_mpi.serializer import (
     PLAIN,
-    Batch,
     EncodedError,
     FunctionCodec,
     Payload,
-    Sealed,
     encode_error,
     forwarded,
-    seal,
-    seal_calls,
 )
 from scoop_mpi.span import Span
 from scoop_mpi.stolen import LoneCall, StolenCall

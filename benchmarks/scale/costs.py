@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from scoop_mpi import messages
 from scoop_mpi.broker import Broker
+from scoop_mpi.columns import Batch, seal_calls
 from scoop_mpi.messages import (
     Call,
     Message,
@@ -26,7 +27,7 @@ from scoop_mpi.messages import (
 )
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.runtime import Runtime
-from scoop_mpi.serializer import Batch, FunctionCodec, Payload, seal_calls
+from scoop_mpi.serializer import FunctionCodec, Payload
 from scoop_mpi.span import Span
 from scoop_mpi.transport import Transport
 from scoop_mpi.worker_state import Worker

@@ -28,12 +28,12 @@ from benchmarks.scale.costs import task as task_function
 from benchmarks.scale.loads import Load
 from benchmarks.scale.rhythms import idling, pumping
 from scoop_mpi import messages
+from scoop_mpi.columns import Sealed
 from scoop_mpi.future import Future
 from scoop_mpi.messages import Call, Frames, Results, Returned, Work, WorkWanted
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.policy import MOST_SUSPENDED
 from scoop_mpi.runtime import ROOT_RANK, Runtime
-from scoop_mpi.serializer import Sealed
 from scoop_mpi.span import Span, Window
 from scoop_mpi.stolen import StolenCall
 from scoop_mpi.worker_state import Task

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
+from scoop_mpi.columns import Batch, Column
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
     ConstantsProposed,
@@ -20,7 +21,7 @@ from scoop_mpi.messages import (
     decode,
     encode,
 )
-from scoop_mpi.serializer import Batch, Column, Payload
+from scoop_mpi.serializer import Payload
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 

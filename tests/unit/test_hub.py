@@ -7,11 +7,12 @@ import weakref
 
 import pytest
 
+from scoop_mpi.columns import seal_calls
 from scoop_mpi.hub import Hub
 from scoop_mpi.messages import Call, Message, Returned, Work, WorkWanted, decode, encode
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.runtime import Runtime
-from scoop_mpi.serializer import FunctionCodec, seal_calls
+from scoop_mpi.serializer import FunctionCodec
 from scoop_mpi.transport import Endpoint, Fabric
 from scoop_mpi.worker_state import Task
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoop_mpi import messages
+from scoop_mpi.columns import Sealed, Unsendable
 from scoop_mpi.messages import (
     Call,
     ConstantsMapped,
@@ -34,7 +35,7 @@ from scoop_mpi.messages import (
     WorkWanted,
     bytes_of,
 )
-from scoop_mpi.serializer import EncodedError, Sealed, Unsendable
+from scoop_mpi.serializer import EncodedError
 from tests.unit.helpers import over_the_wire
 
 ranks = st.integers(0, 100_000)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from scoop_mpi.columns import seal
 from scoop_mpi.errors import SerializationError
 from scoop_mpi.messages import Results
 from scoop_mpi.outcomes import FutureGroup, Outcomes
-from scoop_mpi.serializer import encode_error, seal
+from scoop_mpi.serializer import encode_error
 from tests.unit.helpers import Box, Unpicklable, Ununpicklable, make_future, over_the_wire
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from scoop_mpi import messages
+from scoop_mpi.columns import seal
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
     Call,
@@ -22,7 +23,6 @@ from scoop_mpi.messages import (
 )
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.runtime import Runtime
-from scoop_mpi.serializer import seal
 from scoop_mpi.transport import Endpoint, Fabric
 
 Inbox = Callable[[int], list[Message]]

@@ -17,11 +17,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from scoop_mpi.columns import Batch, seal_calls
 from scoop_mpi.errors import SerializationError
 from scoop_mpi.messages import Results
 from scoop_mpi.outcomes import Outcomes
 from scoop_mpi.reduction import Tree
-from scoop_mpi.serializer import Batch, FunctionCodec, seal_calls
+from scoop_mpi.serializer import FunctionCodec
 from scoop_mpi.span import LARGEST_WINDOW, Span, Window
 from scoop_mpi.worker_state import Worker
 from tests.unit.helpers import (

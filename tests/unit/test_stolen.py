@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from scoop_mpi.columns import seal_calls
 from scoop_mpi.messages import Call
 from scoop_mpi.outcomes import Outbox, Outcomes, ReturnedValues
-from scoop_mpi.serializer import FunctionCodec, seal_calls
+from scoop_mpi.serializer import FunctionCodec
 from scoop_mpi.stolen import LoneCall, StolenCall
 from tests.unit.helpers import Box
 

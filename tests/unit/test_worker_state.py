@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoop_mpi.columns import seal_calls
 from scoop_mpi.errors import CancelledError, NotStartedProperly, SerializationError
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
@@ -26,7 +27,7 @@ from scoop_mpi.messages import (
 )
 from scoop_mpi.outcomes import Outcomes
 from scoop_mpi.policy import MOST_HANDED_BACK, MOST_TEAMS, RESULTS_INTERVAL, ROOT_SERVES_FROM
-from scoop_mpi.serializer import OUT_OF_BAND_BYTES, FunctionCodec, seal_calls
+from scoop_mpi.serializer import OUT_OF_BAND_BYTES, FunctionCodec
 from scoop_mpi.span import Span
 from scoop_mpi.transport import LARGE_BYTES
 from scoop_mpi.worker_state import Worker
