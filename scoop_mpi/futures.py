@@ -1,6 +1,6 @@
 """The futures API: SCOOP's functions, after PEP 3148.
 
-Thin by intent: what a call does is decided in `hub` and `span`.
+Thin by intent: what a call does is decided in `hub` and `span`, and what a map returns in `maps`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from threading import get_ident
 from typing import Any, NamedTuple
@@ -21,10 +21,9 @@ from scoop_mpi.errors import (
 )
 from scoop_mpi.future import Future
 from scoop_mpi.hub import Hub
-from scoop_mpi.outcomes import Outcomes
+from scoop_mpi.maps import SubmittedMap
 from scoop_mpi.reduction import Tree
-from scoop_mpi.span import Span
-from scoop_mpi.waiting import Arrivals, Waiter
+from scoop_mpi.waiting import Arrivals
 
 __all__ = [
     "ALL_COMPLETED",
@@ -135,8 +134,7 @@ def map(
     deadline = hub.deadline(timeout)
     if buffersize is not None:
         return _map_buffered(hub, func, iterables, deadline, buffersize)
-    span, waiter = _submit_span(hub, func, iterables)
-    return _ordered(hub, span, waiter, deadline)
+    return SubmittedMap(hub, func, iterables).in_order(deadline)
 
 
 def map_as_completed(
@@ -161,8 +159,7 @@ def map_as_completed(
     _check(func, iterables, "map_as_completed")
     hub = current.running_hub()
     deadline = hub.deadline(timeout)
-    span, waiter = _submit_span(hub, func, iterables)
-    return _Results(_streamed(hub, span, waiter, deadline))
+    return SubmittedMap(hub, func, iterables).as_completed(deadline)
 
 
 def mapReduce(
@@ -198,13 +195,12 @@ def mapReduce(
         raise TypeError(f"mapReduce() needs a reduction function, not {reductionFunc!r}")
     hub = current.running_hub()
     deadline = hub.deadline(timeout)
-    span, waiter = _submit_span(hub, mapFunc, iterables, reductionFunc)
-    count = span.count
-    if not count:
+    submitted = SubmittedMap(hub, mapFunc, iterables, reductionFunc)
+    if not submitted.count:
         raise TypeError("mapReduce() of no items, and so of no value")
-    tree = Tree(reductionFunc, count)
+    tree = Tree(reductionFunc, submitted.count)
     failures: dict[int, BaseException] = {}
-    for outcomes in _outcomes(hub, span, waiter, deadline):
+    for outcomes in submitted.outcomes(deadline):
         values, failed = outcomes.open()
         failures.update((outcomes.start + offset, error) for offset, error in failed.items())
         if not failures:
@@ -314,90 +310,6 @@ def _check(func: object, iterables: tuple[Iterable[Any], ...], name: str) -> Non
         raise TypeError(f"{name}() needs something callable, not {func!r}")
     if not iterables:
         raise TypeError(f"{name}() needs at least one iterable")
-
-
-def _submit_span(
-    hub: Hub,
-    func: Callable[..., Any],
-    iterables: tuple[Iterable[Any], ...],
-    reduction: Callable[[Any, Any], Any] | None = None,
-) -> tuple[Span, Waiter]:
-    star = len(iterables) > 1
-    calls: Sequence[Any]
-    if star:
-        calls = list(zip(*iterables, strict=False))
-    elif isinstance(iterables[0], range | tuple):  # these can't change under us
-        calls = iterables[0]
-    else:
-        calls = list(iterables[0])
-    span = Span(
-        hub.runtime.rank,
-        calls,
-        star,
-        hub.runtime.worker.deliver,
-        function=func,
-        reduction=reduction,
-    )
-    waiter = hub.waiter()
-    span.watcher = waiter
-    if calls:
-        hub.enqueue(span)
-        hub.runtime.step()
-    return span, waiter
-
-
-def _outcomes(hub: Hub, span: Span, waiter: Waiter, deadline: float | None) -> Iterator[Outcomes]:
-    """Yield the outcomes of a span's calls as they come in, until all have."""
-    left = span.count
-    inbox = span.inbox
-    while left:
-        while inbox:
-            outcomes = inbox.popleft()
-            left -= outcomes.length
-            yield outcomes
-            del outcomes  # the consumer's alone while the next ones are waited for
-        if left:
-            hub.advance(span, waiter, deadline)
-    hub.runtime.worker.forget(span)
-
-
-def _ordered(hub: Hub, span: Span, waiter: Waiter, deadline: float | None) -> Iterator[Any]:
-    early: dict[int, Outcomes] = {}
-    position = 0
-    for outcomes in _outcomes(hub, span, waiter, deadline):
-        early[outcomes.start] = outcomes
-        while position in early:
-            values, failures = early.pop(position).open()
-            position += len(values)
-            if not failures:
-                yield from values
-                continue
-            for offset, value in enumerate(values):
-                if offset in failures:
-                    raise failures[offset]
-                yield value
-
-
-def _streamed(
-    hub: Hub, span: Span, waiter: Waiter, deadline: float | None
-) -> Iterator[tuple[Any, BaseException | None]]:
-    for outcomes in _outcomes(hub, span, waiter, deadline):
-        values, failures = outcomes.open()
-        for offset, value in enumerate(values):
-            yield value, failures.get(offset)
-
-
-class _Results(Iterator[Any]):
-    """An iterator over outcomes that goes on after it has raised one of them."""
-
-    def __init__(self, outcomes: Iterator[tuple[Any, BaseException | None]]) -> None:
-        self._outcomes = outcomes
-
-    def __next__(self) -> Any:
-        value, failure = next(self._outcomes)
-        if failure is not None:
-            raise failure
-        return value
 
 
 def _map_buffered(
