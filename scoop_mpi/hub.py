@@ -1,4 +1,4 @@
-"""The hub: decides what a rank does next; the only file that knows of greenlets.
+"""The hub: decides what a rank does next.
 
 Every rank has one hub. It is a greenlet of the main thread beside the *main* greenlet, in which
 the user's program runs (on a worker: the wait for the job's end), and the *job* greenlets, in
@@ -24,10 +24,7 @@ can go on in the main thread only, and that may be waiting for the very thread (
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
-import signal
 import sys
 import threading
 from collections import deque
@@ -35,12 +32,10 @@ from collections.abc import Callable, Iterable
 from threading import get_ident
 from typing import Protocol
 
-from greenlet import getcurrent, greenlet
-
-from scoop_mpi.errors import CancelledError, TimeoutError
+from scoop_mpi.errors import TimeoutError
 from scoop_mpi.future import Future
+from scoop_mpi.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.policy import MOST_SUSPENDED
-from scoop_mpi.pump import Pump
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.span import Span, Window
 from scoop_mpi.waiting import ThreadWaiter, Waiter
@@ -62,8 +57,6 @@ MOST_BYTES_PENDING = 64 << 20
 # tasks would have more of its tasks at a level where it is looked, which takes longer than a task.
 _LEVELS = 24
 
-Job = Callable[[], object]
-
 
 class Idle(Protocol):
     """What to do while there is nothing to do: `idle.Backoff`, or a test's own."""
@@ -75,28 +68,7 @@ class Idle(Protocol):
     def pause(self, limit: float | None) -> None: ...
 
 
-class HotPath:
-    """What submitting and joining a local task touches: slots, which are the fastest to get at.
-
-    Attributes:
-        ready: the tasks of the main thread that nobody has begun, oldest first.
-        elsewhere: those of the program's other threads.
-        thread: the main thread.
-        depth: the number of tasks on the current stack of the main thread, each waiting for the
-            one above.
-        depth_limit: the depth at which to look how much of the stack these tasks have used.
-    """
-
-    __slots__ = ("depth", "depth_limit", "elsewhere", "ready", "thread")
-
-    ready: dict[Task, None]
-    elsewhere: dict[Task, None]
-    thread: int
-    depth: int
-    depth_limit: int
-
-
-class Hub(HotPath):
+class Hub(Greenlets):
     """The hub of one rank; made in the greenlet that becomes the main one.
 
     Args:
@@ -106,48 +78,24 @@ class Hub(HotPath):
     """
 
     def __init__(self, runtime: Runtime, idle: Idle, logger: logging.Logger) -> None:
-        self.runtime = runtime
-        self.logger = logger
-        self.thread = get_ident()
         self._runs_tasks = runtime.worker.runs_tasks
-        self._levels = _LEVELS if self._runs_tasks else 0  # none: results are waited for in `join`
-        self.depth = 0
-        self.depth_limit = self._levels
+        # No levels: results are waited for in `join`.
+        super().__init__(runtime, _LEVELS if self._runs_tasks else 0)
+        self.logger = logger
         self.ready = runtime.worker.ready
         self.elsewhere = runtime.worker.elsewhere
         self.watch_lock = threading.Lock()  # of the lists of watchers of all futures
         self.callbacks_due: deque[Future] = deque()
         self.is_debug = False
-        self.is_in_charge = False
-        self.pump: Pump | None = None
-        self.running: dict[
-            greenlet, Task
-        ] = {}  # what has begun on each job greenlet, and not ended
         self._idle = idle
-        self._main = getcurrent()
-        self._pool: list[greenlet] = []
-        self._notified: deque[GreenletWaiter] = deque()
         self._urgent: deque[Future] = deque()
-        self._parked: dict[GreenletWaiter, None] = {}
-        self.waiting_threads: dict[ThreadWaiter, None] = {}
-        self._deadlines: list[tuple[float, int, GreenletWaiter]] = []
-        self._sequence = itertools.count()
-        self._for_main: BaseException | None = None
         self._program_has_ended = False
         self._is_over: Callable[[], bool] | None = None
         self._polling_since: float | None = None
         self._yielding: list[GreenletWaiter] = []  # who polls, and lets a task run
-        self._is_brisk = False  # whether the last task ended at once
-        self._has_asked_ahead = False  # for work to follow the task that runs
-        self._is_task_running = False  # or else the user's program, while the hub isn't in charge
+        self._asked_ahead_in = 0  # the number of the job, for work to follow it
         self._no_grace_before = 0.0
         self._start_hub()
-
-    def _start_hub(self) -> None:
-        """Start the hub's greenlet, at once: where a greenlet starts, so deep its stack begins."""
-        self._pool.clear()
-        self._hub = greenlet(self._loop, self._main)
-        self._hub.switch()
 
     def open_queues(self) -> None:
         """Let tasks be submitted."""
@@ -349,28 +297,7 @@ class Hub(HotPath):
         if not span.unclaimed:
             self.runtime.worker.forget(span)
 
-    # ------------------------------------------------------------ greenlets
-
-    def park(self, waiter: GreenletWaiter, deadline: float | None) -> None:
-        """Suspend the current greenlet until `waiter` is notified or `deadline` is over."""
-        if self.runtime.is_stepping_here:
-            raise RuntimeError(
-                "a future can't be waited for while an object is being pickled or unpickled"
-            )
-        depth, limit = self.depth, self.depth_limit
-        waiter.greenlet = getcurrent()
-        if self.runtime.is_stopping and waiter.greenlet is not self._main:
-            raise CancelledError("the program has ended")
-        if deadline is not None:
-            self._set_deadline(waiter, deadline)
-        self._parked[waiter] = None
-        if self._hub.dead:  # of an error of ours, which the main greenlet got
-            self._start_hub()
-        try:
-            self._hub.switch()
-        finally:
-            self._parked.pop(waiter, None)
-            self.depth, self.depth_limit = depth, limit
+    # ------------------------------------------------------------ what comes next
 
     def serve_until(self, is_over: Callable[[], bool]) -> None:
         """Leave the main greenlet to the hub until `is_over`; run whatever comes meanwhile."""
@@ -399,36 +326,9 @@ class Hub(HotPath):
         waiter.is_due = False
         waiter.wait(None)
 
-    def interrupt(self) -> None:
-        """Ctrl-C: have KeyboardInterrupt raised in the user's program. For the signal handler."""
-        if getcurrent() is not self._main:
-            self.raise_in_main(KeyboardInterrupt())
-            if self.is_in_charge:
-                return
-        # In the main greenlet, or first in the task that runs, which ends with it.
-        signal.default_int_handler(signal.SIGINT, None)
-
-    def raise_in_main(self, error: BaseException) -> None:
-        """Have `error` raised in the user's program when it waits, or at once if it does."""
-        self._for_main = error
-
     def end_program(self) -> None:
         """The program has ended: what is to be raised in it comes too late."""
         self._program_has_ended = True
-
-    def cancel_parked(self) -> None:
-        """The program has ended: nobody who waits will get what they wait for."""
-        for waiter in list(self._parked):
-            if waiter.greenlet is not self._main:
-                waiter.is_cancelled = True
-                self._notified.append(waiter)
-        for thread_waiter in list(self.waiting_threads):
-            thread_waiter.notify()
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether no task has begun and not ended."""
-        return not self.running and not self._notified
 
     def _loop(self) -> None:
         """The hub's own code. It never ends."""
@@ -529,7 +429,7 @@ class Hub(HotPath):
         ready = self.ready
         if len(ready) > 1 or len(self._parked) >= MOST_SUSPENDED:
             return False
-        return not ready or not (self._is_brisk or isinstance(self._next_task(), Span))
+        return not ready or not (self._job_seconds < _BRISK or isinstance(self._next_task(), Span))
 
     def should_ask_ahead(self) -> bool:
         """Say whether what runs is the last that there is to run here, once a task. For the pump.
@@ -538,13 +438,13 @@ class Hub(HotPath):
         other: the one that has it offers it, and the other has none to follow.
         """
         if (
-            self._has_asked_ahead
+            self._asked_ahead_in == self._jobs_begun
             or not self._is_task_running
             or len(self._parked) >= MOST_SUSPENDED
             or self._next_task() is not None
         ):
             return False
-        self._has_asked_ahead = True
+        self._asked_ahead_in = self._jobs_begun
         return True
 
     def _begin_newest(self) -> bool:
@@ -558,111 +458,8 @@ class Hub(HotPath):
             self._start(task.run, task)
         return True
 
-    def _start(self, job: Job, task: Task) -> None:
-        place = self._pool.pop() if self._pool else self._new_place()
-        self.running[place] = task
-        self.depth, self.depth_limit = 0, self._levels
-        self._has_asked_ahead = False
-        started = self.runtime.last_step  # a moment ago
-        self._switch(place, job)
-        self._is_brisk = self.runtime.clock() - started < _BRISK
-
-    def _new_place(self) -> greenlet:
-        """Return a greenlet that waits for its first job.
-
-        It is not started with the job: greenlet would hold on to that as long as it lives.
-        """
-        place = greenlet(self._run_jobs, self._hub)
-        place.switch()
-        return place
-
-    def _run_jobs(self) -> None:
-        """The code of a job greenlet: runs one job after the other."""
-        current = getcurrent()
-        runtime = self.runtime
-        returned = runtime.worker.returned
-        while True:
-            job = self._hub.switch()
-            try:
-                job()
-            except KeyboardInterrupt:
-                self.raise_in_main(KeyboardInterrupt())
-            del self.running[current], job  # and what they have held: this place may wait for long
-            if returned:
-                runtime.step(keep=1, is_low=self._is_low())  # who waits for that waits no longer
-            if returned:
-                runtime.step(keep=1, is_low=self._is_low())  # who waits for that waits no longer
-            self._pool.append(current)
-
-    def _switch(
-        self, place: greenlet, job: Job | None = None, *, error: BaseException | None = None
-    ) -> None:
-        """Leave the charge to user code, until it parks or ends.
-
-        Args:
-            place: the greenlet.
-            job: what a pooled greenlet is to run.
-            error: what to raise there.
-        """
-        self._is_task_running = place is not self._main
-        self.is_in_charge = False
-        pump = self.pump
-        if pump is not None and pump.is_asleep:
-            pump.wake()
-        if error is None:
-            place.switch(job)
-        else:
-            place.throw(error)
-        self.is_in_charge = True
-
-    def _set_deadline(self, waiter: GreenletWaiter, deadline: float) -> None:
-        if len(self._deadlines) > 2 * len(self._parked) + 64:  # most are of waits long over
-            self._deadlines = [entry for entry in self._deadlines if entry[2] in self._parked]
-            heapq.heapify(self._deadlines)
-        heapq.heappush(self._deadlines, (deadline, next(self._sequence), waiter))
-
-    def _expire_deadlines(self) -> None:
-        now = self.runtime.clock() if self._deadlines else 0.0
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, _, waiter = heapq.heappop(self._deadlines)
-            if waiter in self._parked:
-                waiter.is_expired = True
-                self._notified.append(waiter)
-
-    def _seconds_to_deadline(self) -> float | None:
-        if not self._deadlines:
-            return None
-        return max(self._deadlines[0][0] - self.runtime.clock(), 0.0)
+    def _send_values(self) -> None:
+        self.runtime.step(keep=1, is_low=self._is_low())
 
     def _is_elsewhere_thread(self) -> bool:
         return get_ident() != self.thread
-
-
-class GreenletWaiter:
-    """Waits by parking. Made and used in the main thread; `notify` may come from any."""
-
-    __slots__ = ("_hub", "greenlet", "is_cancelled", "is_due", "is_expired")
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self.greenlet = getcurrent()
-        self.is_due = False
-        self.is_cancelled = False
-        self.is_expired = False
-
-    def notify(self) -> None:
-        """See `Waiter`."""
-        if not self.is_due:
-            self.is_due = True
-            self._hub._notified.append(self)
-
-    def wait(self, deadline: float | None) -> bool:
-        """See `Waiter`."""
-        if self.is_due:
-            self.is_due = False
-            return True
-        self.is_expired = False
-        self._hub.park(self, deadline)
-        if self.is_cancelled:
-            raise CancelledError("the program has ended")
-        return not self.is_expired

@@ -1,6 +1,6 @@
 """Waiting: who is notified of what, and how the program's own threads wait.
 
-How greenlets wait, by parking, is the hub's own affair (`hub.GreenletWaiter`).
+How greenlets wait, by parking, is said in `greenlets`.
 """
 
 from __future__ import annotations

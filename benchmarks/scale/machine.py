@@ -127,7 +127,7 @@ class Machine:
 
 
 class Waiter:
-    """A job that waits for a span: see `hub.GreenletWaiter`."""
+    """A job that waits for a span: see `greenlets.GreenletWaiter`."""
 
     __slots__ = ("is_due", "job", "rank")
 
