@@ -250,7 +250,10 @@ def encode(message: Message) -> Frames:
     kind = type(message)
     fields = (_CODES[kind], *message)
     if kind is Call or kind is Returned:
-        return [marshal.dumps(fields, 2)]
+        try:
+            return [marshal.dumps(fields, 2)]
+        except ValueError:  # text or bytes of 2 GiB and more
+            return [pickle.dumps(fields, 5)]
     buffers: Frames = []
     stream = pickle.dumps(fields, 5, buffer_callback=buffers.append)
     return [stream, *buffers]

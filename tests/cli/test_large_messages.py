@@ -17,8 +17,9 @@ LIMIT = 300.0  # seconds: new memory is slow to get where the machine is busy
 
 
 @pytest.mark.timeout(LIMIT + 30)
+@pytest.mark.parametrize("kind", ["array", "bytes"])
 @pytest.mark.parametrize("how", ["argument", "result", "constant"])
-def test_more_than_two_gibibytes(how: str, write_program: WriteProgram) -> None:
+def test_more_than_two_gibibytes(how: str, kind: str, write_program: WriteProgram) -> None:
     available = psutil.virtual_memory().available
     if available < ENOUGH_MEMORY:
         pytest.skip(f"takes {ENOUGH_MEMORY >> 30} GiB of memory, and {available >> 30} are free")
@@ -33,13 +34,14 @@ def test_more_than_two_gibibytes(how: str, write_program: WriteProgram) -> None:
         def make():
             array = np.zeros(SIZE, np.uint8)
             array[0], array[SIZE // 2], array[-1] = scoop_mpi.worker.rank, 2, 3
-            return array
+            return array if sys.argv[2] == "array" else array.tobytes()
 
-        def look(array):
-            return (len(array), *array[[0, SIZE // 2, -1]].tolist(), scoop_mpi.worker.rank)
+        def look(thing):
+            marks = [int(thing[place]) for place in (0, SIZE // 2, -1)]
+            return (len(thing), *marks, scoop_mpi.worker.rank)
 
         def look_at_constant():
-            return look(shared.getConst("array", timeout=0))
+            return look(shared.getConst("thing", timeout=0))
 
         def run_elsewhere(*call):
             future = futures.submit(*call)
@@ -53,9 +55,9 @@ def test_more_than_two_gibibytes(how: str, write_program: WriteProgram) -> None:
             elif sys.argv[1] == "result":
                 print(look(run_elsewhere(make)))
             else:
-                shared.setConst(array=make())
+                shared.setConst(thing=make())
                 print(run_elsewhere(look_at_constant))
     """)
-    run = launch(program, how, ranks=2, timeout=LIMIT).check()
+    run = launch(program, how, kind, ranks=2, timeout=LIMIT).check()
     maker, viewer = (1, 0) if how == "result" else (0, 1)
     assert run.stdout == f"({(1 << 31) + 12_345}, {maker}, 2, 3, {viewer})\n"
