@@ -14,7 +14,10 @@ _SPINS = 50  # of some microseconds each
 _LOOKS = 8  # of a tenth of a microsecond each; the other duties take longer than all of them
 _YIELDS = 200
 _CROWDED_YIELDS = 20
-_FIRST_SLEEP = 20e-6  # seconds, times the ranks of a core
+_FIRST_SLEEP = 20e-6  # seconds
+# The same where ranks share cores, times the ranks of a core. A wake-up takes some 40 us of a core,
+# and so those of the ranks that have just run out of work take half of it at the most.
+_CROWDED_FIRST_SLEEP = 80e-6
 # A sleep is no longer than this share of the time that the rank has slept already, so that it adds
 # as little to the time until work begins.
 _SHARE = 0.005
@@ -40,7 +43,7 @@ class Backoff:
         self._spins = 0 if is_crowded else _SPINS
         self._yields = self._spins + (_CROWDED_YIELDS if is_crowded else _YIELDS)
         self._share = _CROWDED_SHARE if is_crowded else _SHARE
-        self._first = _FIRST_SLEEP * max(ranks_per_core, 1.0)
+        self._first = _CROWDED_FIRST_SLEEP * ranks_per_core if is_crowded else _FIRST_SLEEP
         self._longest = max(
             _LONGEST_CROWDED_SLEEP if is_crowded else _LONGEST_SLEEP,
             _LONGEST_SLEEP_PER_RANK * ranks_per_core,
