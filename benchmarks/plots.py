@@ -18,6 +18,7 @@ _COLOURS = {
     "scoop_mpi": "tab:red",
     "mpi4py": "black",
     "mpi4py Send into new memory": "darkgray",
+    "its messages alone": "darkgray",
     "mpi4py.futures": "tab:blue",
     "ProcessPoolExecutor": "tab:green",
     "multiprocessing.Pool": "tab:orange",
