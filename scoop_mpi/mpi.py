@@ -2,13 +2,12 @@
 
 Point-to-point messages on a duplicate of COMM_WORLD, so that a program's own use of MPI does not
 mix with ours. Nothing here blocks: sends are non-blocking and keep their buffers until they are
-done. A persistent receive is always posted for the next head, from whichever rank; the receives
-for frames are posted when their head has been read, with source and tag pinned.
+done; a receive is posted only for what a probe has seen, with source and tag pinned. One that is
+always posted, for whichever rank, would be faster, but between hosts MPICH loses messages so.
 
-    tag HEAD      a small message, which is a single frame; or of any other message the sizes of
-                  its frames, behind a first byte that no small message begins with
-    tag FRAME     such a frame, in MPI messages of at most 1 GiB: a count must fit an int on older
-                  MPIs
+    tag SMALL     the single frame of a small message, which arrives with the envelope
+    tag LARGE     the sizes of the frames of any other message; the frames follow with
+    tag FRAME     one MPI message each (of at most 1 GiB: a count must fit an int on older MPIs)
 
 The sizes come first, so the receiver posts its receives for all frames right when it reads them,
 and MPI matches the frames of two messages from one rank in the order in which they were sent. A
@@ -19,7 +18,6 @@ Importing this module initialises MPI.
 
 from __future__ import annotations
 
-import atexit
 import os
 import struct
 import sys
@@ -41,10 +39,9 @@ if "MPI4PY_RC_THREAD_LEVEL" not in os.environ:
 
 from mpi4py import MPI
 
-_HEAD, _FRAME = 1, 2
-_HEAD_BYTES = 4096  # all MPIs send so little eagerly, so receiving it can't wait for the sender
-_SIZES = 0  # the first byte of sizes; a message's first frame is a pickle, which begins with 0x80
-_MOST_FRAMES = 256  # their sizes fit a head
+_SMALL, _LARGE, _FRAME = 1, 2, 3
+_SMALL_BYTES = 4096  # all MPIs send so little eagerly, so receiving it can't wait for the sender
+_MOST_FRAMES = 256  # their sizes are a small message too
 _CHUNK_BYTES = 1 << 30
 _BOOT_IDENTIFIER = "/proc/sys/kernel/random/boot_id"
 # Before an abort: the launcher kills the ranks without reading what they last wrote, and nothing
@@ -104,10 +101,6 @@ class MPITransport:
         self.ranks_per_core = len(of_node) / reduce(or_, of_node).bit_count()
         self.is_thread_safe = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
         self._status = MPI.Status()
-        self._head = bytearray(_HEAD_BYTES)
-        self._next_head = self._comm.Recv_init((self._head, MPI.BYTE), MPI.ANY_SOURCE, _HEAD)
-        self._next_head.Start()
-        atexit.register(self._take_back)
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
         self._incoming: list[_Incoming] = []
         self._buffers = Buffers()
@@ -127,16 +120,15 @@ class MPITransport:
 
     def send(self, destination: int, frames: Frames) -> None:
         """See `transport.Transport`."""
-        if len(frames) == 1 and len(frames[0]) <= _HEAD_BYTES:
-            self._start(destination, frames[0], _HEAD)
+        if len(frames) == 1 and len(frames[0]) <= _SMALL_BYTES:
+            self._start(destination, frames[0], _SMALL)
             return
         views = [bytes_of(frame) for frame in frames]
         if len(views) > _MOST_FRAMES:
             views = _packed(views)
         packed = len(views) < len(frames)
         sizes = [view.nbytes for view in views]
-        head = struct.pack(f"=B?{len(sizes)}q", _SIZES, packed, *sizes)
-        self._start(destination, head, _HEAD)
+        self._start(destination, struct.pack(f"?{len(sizes)}q", packed, *sizes), _LARGE)
         for view in views:
             for offset in range(0, view.nbytes, _CHUNK_BYTES):
                 self._start(destination, view[offset : offset + _CHUNK_BYTES], _FRAME)
@@ -160,27 +152,22 @@ class MPITransport:
                     self._incoming.remove(incoming)
                     return incoming.source, incoming.frames
         status = self._status
-        while self._next_head.Test(status):
-            source = status.source
-            head = self._head[: status.count]
-            self._next_head.Start()
-            if head[0] != _SIZES:
-                return source, [head]
-            incoming = self._post(source, head)
+        comm = self._comm
+        while comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG, status):
+            source, tag = status.source, status.tag
+            buffer = bytearray(status.count)
+            comm.Recv((buffer, MPI.BYTE), source, tag)
+            if tag == _SMALL:
+                return source, [buffer]
+            incoming = self._post(source, buffer)
             if incoming.has_arrived():
                 return source, incoming.frames
             self._incoming.append(incoming)
         return None
 
-    def _take_back(self) -> None:
-        """Cancel the receive that is posted. MPI would complain of it when it is finalised."""
-        if not MPI.Is_finalized():
-            self._next_head.Cancel()
-            self._next_head.Wait()
-            self._next_head.Free()
-
     def _post(self, source: int, sizes: bytearray) -> _Incoming:
-        _, packed, *lengths = struct.unpack(f"=B?{len(sizes) // 8}q", sizes)
+        count = len(sizes) // 8 - 1
+        packed, *lengths = struct.unpack(f"?{count}q", sizes)
         buffers = [self._buffers.take(length) for length in lengths]
         requests = []
         for buffer in buffers:
