@@ -149,7 +149,7 @@ class Hub(Greenlets):
     def poll(self, future: Future) -> None:
         """Do what brings `future` nearer to its end without waiting for it."""
         runtime = self.runtime
-        moved = runtime.step(looks=1)
+        moved = runtime.step()
         if self._notified and not self._is_elsewhere_thread():
             self._give_way()  # to one who may poll as well, and so is no sign of progress
         if self.callbacks_due:

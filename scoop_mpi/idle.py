@@ -11,8 +11,7 @@ import os
 import time
 
 _SPINS = 50  # of some microseconds each
-_LOOKS = 8  # of a tenth of a microsecond each; the other duties take longer than all of them
-_CROWDED_LOOKS = 2
+_LOOKS = 4  # of a quarter of a microsecond each; the other duties take longer than all of them
 _YIELDS = 200
 _CROWDED_YIELDS = 20
 _FIRST_SLEEP = 20e-6  # seconds
@@ -40,7 +39,7 @@ class Backoff:
 
     def __init__(self, ranks_per_core: float) -> None:
         is_crowded = ranks_per_core > 1
-        self.looks = _CROWDED_LOOKS if is_crowded else _LOOKS
+        self.looks = 1 if is_crowded else _LOOKS
         self._spins = 0 if is_crowded else _SPINS
         self._yields = self._spins + (_CROWDED_YIELDS if is_crowded else _YIELDS)
         self._share = _CROWDED_SHARE if is_crowded else _SHARE

@@ -153,7 +153,12 @@ class MPITransport:
                     return incoming.source, incoming.frames
         status = self._status
         comm = self._comm
-        while comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG, status):
+        probe = comm.Iprobe
+        # What has come since the last call, a probe only fetches, and the next one sees. Without
+        # that, who sleeps between two calls would sleep once more.
+        while probe(MPI.ANY_SOURCE, MPI.ANY_TAG, status) or probe(
+            MPI.ANY_SOURCE, MPI.ANY_TAG, status
+        ):
             source, tag = status.source, status.tag
             buffer = bytearray(status.count)
             comm.Recv((buffer, MPI.BYTE), source, tag)

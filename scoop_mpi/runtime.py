@@ -56,9 +56,6 @@ from scoop_mpi.worker_state import BROKER_RANK, Worker
 ROOT_RANK = 0
 STEP_INTERVAL = 5e-4  # seconds between two steps of a rank that works
 LONGEST_DELAY = 2e-3  # seconds that a value stays with its window while other calls of it run
-# What has come since MPI was called last, a look for a message may only fetch, and the next one
-# sees. With one look, who sleeps between two steps would sleep once more.
-_LOOKS = 2
 _MESSAGES_PER_STEP = 64  # then whoever called gets on with its work
 
 
@@ -109,7 +106,7 @@ class Runtime:
         """Whether this very thread is within `step`, further up its stack."""
         return self._stepping_thread == get_ident()
 
-    def step(self, *, keep: int = 0, is_low: bool = False, looks: int = _LOOKS) -> bool:
+    def step(self, *, keep: int = 0, is_low: bool = False, looks: int = 1) -> bool:
         """Do the rank's duties once.
 
         Args:
