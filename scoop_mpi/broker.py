@@ -31,7 +31,7 @@ from scoop_mpi.messages import (
 
 
 class Broker:
-    """The matchmaker's state; `handle` and `match` are the only ways to change it."""
+    """The matchmaker's state, which its methods alone change."""
 
     def __init__(self) -> None:
         # Both in the order of arrival: dicts, for want of an ordered set. In a plain dict the first
@@ -86,6 +86,14 @@ class Broker:
         thieves = tuple(self.hungry)
         self.hungry.clear()
         return thieves
+
+    def first_hungry(self, besides: int) -> int | None:
+        """Return the rank that has been hungry for longest, if there is any `besides` this one."""
+        return next((rank for rank in self.hungry if rank != besides), None)
+
+    def served(self, thief: int) -> None:
+        """`thief` has been sent work without a `match`."""
+        del self.hungry[thief]
 
     def exhausted_by(self, victim: int) -> None:
         """`victim`, which is this very rank, has no more work to spare."""

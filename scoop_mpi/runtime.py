@@ -199,13 +199,10 @@ class Runtime:
 
     def _give_lone_call(self, broker: Broker) -> None:
         """Send the only task there is to who has waited for one longest: it may be waited for."""
-        for thief in broker.hungry:
-            if thief != self.rank:
-                call = self.worker.lone_call()
-                if call is not None:
-                    del broker.hungry[thief]
-                    self.transport.send(thief, messages.encode(call))
-                return
+        thief = broker.first_hungry(besides=self.rank)
+        if thief is not None and (call := self.worker.lone_call()) is not None:
+            broker.served(thief)
+            self.transport.send(thief, messages.encode(call))
 
     def _match(self, broker: Broker, keep: int) -> None:
         """Send thieves to victims. What rank 0 says to itself, as either, is no message."""

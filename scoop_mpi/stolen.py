@@ -24,6 +24,13 @@ class StolenCall(Future):
     _outbox: Outbox
     _parcel: Parcel
 
+    def __init__(self, codec: FunctionCodec, outbox: Outbox) -> None:
+        self._function = _sealed_call
+        self._arguments = ()
+        self._watchers = None
+        self._codec = codec
+        self._outbox = outbox
+
     @classmethod
     def of_parcel(cls, parcel: Parcel, codec: FunctionCodec, outbox: Outbox) -> StolenCall:
         """Return a new task.
@@ -33,13 +40,8 @@ class StolenCall(Future):
             codec: opens its function.
             outbox: where its outcome goes.
         """
-        call = cls()
-        call._function = _sealed_call
-        call._arguments = ()
-        call._watchers = None
+        call = cls(codec, outbox)
         call._parcel = parcel
-        call._codec = codec
-        call._outbox = outbox
         return call
 
     def __repr__(self) -> str:
@@ -93,13 +95,8 @@ class LoneCall(StolenCall):
             outbox: where its outcome goes, unless that is
             returned: where a plain value goes that it returns.
         """
-        task = cls()
-        task._function = _sealed_call
-        task._arguments = ()
-        task._watchers = None
+        task = cls(codec, outbox)
         task._call = call
-        task._codec = codec
-        task._outbox = outbox
         task._returned = returned
         return task
 
