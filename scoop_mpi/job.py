@@ -257,7 +257,7 @@ class Rank:
         hub.serve_until(lambda: runtime.is_stopping)
         hub.cancel_parked()
         hub.serve_until(lambda: hub.is_at_rest)
-        runtime.worker.drop_outcomes()
+        runtime.drop_outcomes()
         hub.serve_until(lambda: not self._transport.is_sending)
         _flush_output()
         runtime.post(ROOT_RANK, Stopped())

@@ -89,6 +89,7 @@ class Runtime:
         self.last_step = 0.0
         self.is_stopping = False  # the program has ended
         self.may_leave = False  # every rank has stopped
+        self._drops_outcomes = False
         self.stopped_ranks = 0
         self._proposals: deque[tuple[dict[str, Payload], Proposal]] = deque()
         self._letters: deque[Send] = deque()  # to be sent by the next step
@@ -132,6 +133,8 @@ class Runtime:
             self.last_step = now = self.clock()
             if self.windows:
                 self._harvest(now)
+            if self._drops_outcomes:
+                worker.drop_outcomes()
             while worker.returned:
                 destination, message = worker.next_value(is_low)
                 self.transport.send(destination, messages.encode(message))
@@ -312,6 +315,13 @@ class Runtime:
         """The program has ended: drop what nobody has begun, and neither ask nor offer more."""
         self.is_stopping = True
         self.worker.stop()
+
+    def drop_outcomes(self) -> None:
+        """Nothing runs here any more: have each step drop what it would still report.
+
+        Not here and now: the pump may be in a step, and about to send it.
+        """
+        self._drops_outcomes = True
 
     def propose_constants(self, values: dict[str, Payload], proposal: Proposal) -> None:
         """Have the next step ask rank 0 to publish constants. Any thread may."""

@@ -22,6 +22,7 @@ from scoop_mpi.messages import (
     WorkWanted,
 )
 from scoop_mpi.node_memory import NodeMemory
+from scoop_mpi.outcomes import Outcomes
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.transport import Endpoint, Fabric
 
@@ -214,3 +215,13 @@ def test_who_has_nothing_to_do_looks_for_a_message_several_times(
     found = [None, None, ends[0].receive()]
     monkeypatch.setattr(ends[0], "receive", lambda: found.pop(0) if found else None)
     assert root.step(looks=looks) == is_found
+
+
+def test_once_nothing_runs_outcomes_are_dropped_and_not_sent(root: Runtime, inbox: Inbox) -> None:
+    root.worker.returned.append((1, 5, 8))
+    root.worker.outbox.append((2, 6, Outcomes(0, 1, [8], {})))
+    root.drop_outcomes()
+    root.step()
+    assert not root.worker.returned
+    assert not root.worker.outbox
+    assert inbox(1) == inbox(2) == []
