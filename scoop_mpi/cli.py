@@ -32,8 +32,10 @@ def main() -> int:
             raise StartError("--dry-run: the ranks have been started already; leave mpiexec out")
         return _be_a_rank(line)
     except StartError as error:
-        if launch.is_first(os.environ):
-            print(f"scoop_mpi: {error}", file=sys.stderr)
+        speaks = launch.is_first_on_host if error.on_this_host else launch.is_first
+        if not speaks(os.environ):
+            return 0  # a failure could have the launcher end the job before it has been explained
+        print(f"scoop_mpi: {error}", file=sys.stderr)
         return CANT_FOLLOW
 
 
@@ -72,7 +74,8 @@ def _be_a_rank(line: CommandLine) -> int:
     try:
         from scoop_mpi import job, mpi  # noqa: F401 - the import starts MPI
     except (ImportError, RuntimeError) as error:
-        raise StartError(cant_load(sys.executable, str(error))) from error
+        text = cant_load(sys.executable, str(error))
+        raise StartError(f"{os.uname().nodename}: {text}", on_this_host=True) from error
     if line.is_info:
         from scoop_mpi import info
 
@@ -95,5 +98,6 @@ def _set_niceness(niceness: int) -> None:
     except PermissionError as error:
         now = os.getpriority(os.PRIO_PROCESS, 0)
         raise StartError(
-            f"--nice {niceness}: only root may go below the present niceness, which is {now}"
+            f"--nice {niceness}: only root may go below the present niceness, which is {now}",
+            on_this_host=True,
         ) from error

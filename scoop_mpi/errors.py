@@ -42,7 +42,16 @@ class NotStartedProperly(RuntimeError):
 
 
 class StartError(Exception):
-    """The ranks can't be started as the command line asks. The text says why, and the way out."""
+    """The ranks can't be started as the command line asks.
+
+    Args:
+        text: says why, and the way out.
+        on_this_host: whether it may be possible on other hosts.
+    """
+
+    def __init__(self, text: str, *, on_this_host: bool = False) -> None:
+        super().__init__(text)
+        self.on_this_host = on_this_host
 
 
 class SerializationError(Exception):

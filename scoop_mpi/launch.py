@@ -19,12 +19,14 @@ class Launcher(NamedTuple):
         name: what users call it.
         size: the variable with the number of processes it started; "" if none tells.
         rank: the variable with the number of this one among them.
+        local_rank: the variable with its number among those on this host; "" if none tells.
         sign: another variable that has to be there; "" if none.
     """
 
     name: str
     size: str
     rank: str
+    local_rank: str = ""
     sign: str = ""
 
     def has_started_us(self, environment: Mapping[str, str]) -> bool:
@@ -37,17 +39,26 @@ class Launcher(NamedTuple):
         return int(value) if value.isdecimal() else None
 
 
-_SRUN = Launcher("Slurm's srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
+_OMPI = "OMPI_COMM_WORLD_"
+_MV2 = "MV2_COMM_WORLD_"
+_JSM = "JSM_NAMESPACE_"
+_SRUN = Launcher("Slurm's srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID")
 _PBSDSH = Launcher("PBS's pbsdsh", "", "PBS_TASKNUM")
 # The nearest first: under Slurm an mpiexec has srun start its helpers, one on each node, and the
 # ranks see srun's variables too. `PMI_SIZE` alone may come from srun as well.
 _LAUNCHERS = (
-    Launcher("Open MPI's mpiexec", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
-    Launcher("MPICH's or Intel MPI's mpiexec", "PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS"),
-    Launcher("MVAPICH's mpirun", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
-    Launcher("Cray's mpiexec", "PALS_SIZE", "PALS_RANKID"),
-    Launcher("LSF's jsrun", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_RANK"),
-    Launcher("Flux", "FLUX_JOB_SIZE", "FLUX_TASK_RANK"),
+    Launcher("Open MPI's mpiexec", f"{_OMPI}SIZE", f"{_OMPI}RANK", f"{_OMPI}LOCAL_RANK"),
+    Launcher(
+        "MPICH's or Intel MPI's mpiexec",
+        "PMI_SIZE",
+        "PMI_RANK",
+        local_rank="MPI_LOCALRANKID",
+        sign="MPI_LOCALNRANKS",
+    ),
+    Launcher("MVAPICH's mpirun", f"{_MV2}SIZE", f"{_MV2}RANK", f"{_MV2}LOCAL_RANK"),
+    Launcher("Cray's mpiexec", "PALS_SIZE", "PALS_RANKID", "PALS_LOCAL_RANKID"),
+    Launcher("LSF's jsrun", f"{_JSM}SIZE", f"{_JSM}RANK", f"{_JSM}LOCAL_RANK"),
+    Launcher("Flux", "FLUX_JOB_SIZE", "FLUX_TASK_RANK", "FLUX_TASK_LOCAL_ID"),
     _SRUN,
     Launcher("MPICH's or Intel MPI's mpiexec", "PMI_SIZE", "PMI_RANK"),
     Launcher("Cray's aprun", "", "ALPS_APP_PE"),
@@ -91,9 +102,18 @@ def is_slurm_shell(environment: Mapping[str, str]) -> bool:
 
 
 def is_first(environment: Mapping[str, str]) -> bool:
-    """Say whether a message that concerns all processes is for this one to print."""
+    """Say whether a message that concerns all processes is for this one to print.
+
+    It is for each of them where they may not know of all the others.
+    """
     found = launcher(environment)
-    return found is None or environment.get(found.rank, "0") == "0" or found is _PBSDSH
+    return found is None or not found.size or environment.get(found.rank, "0") == "0"
+
+
+def is_first_on_host(environment: Mapping[str, str]) -> bool:
+    """Say whether a message that concerns this host is for this process to print."""
+    found = launcher(environment)
+    return found is None or environment.get(found.local_rank, "0") == "0"
 
 
 def mismatch(environment: Mapping[str, str], world_size: int, library: str) -> str | None:

@@ -192,9 +192,9 @@ def test_a_rank_says_once_that_options_come_too_late(
 
 @on_ranks(2)
 def test_a_dry_run_of_a_rank_is_refused(ranks: int, write_program: WriteProgram) -> None:
-    run = launch("--dry-run", write_program(SQUARES), ranks=ranks).check(None)
+    run = launch("--dry-run", write_program(SQUARES), ranks=ranks).check(2)
     assert run.stdout == ""
-    assert "leave mpiexec out" in run.stderr
+    assert run.stderr.count("leave mpiexec out") == 1
 
 
 # ---------------------------------------------------------------- what can't be
@@ -232,6 +232,17 @@ def test_open_mpi_refuses_root_in_one_line(write_program: WriteProgram) -> None:
     assert "refuses to run as root" in run.stderr
     assert "export OMPI_ALLOW_RUN_AS_ROOT=1" in run.stderr
     assert run.stderr.count("\n") == 1
+
+
+@on_ranks(3)
+def test_ranks_that_can_not_load_their_mpi_say_so_once(
+    ranks: int, write_program: WriteProgram, tmp_path: Path
+) -> None:
+    (tmp_path / "mpi4py.py").write_text("raise ImportError('no MPI today')\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    run = launch(write_program(SQUARES), ranks=ranks, env={"PYTHONPATH": path}).check(2)
+    assert run.stderr.count("no MPI today") == 1
+    assert f"scoop_mpi: {os.uname().nodename}: " in run.stderr
 
 
 # ---------------------------------------------------------------- what each rank does

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scoop_mpi.launch import is_first, launcher, mismatch
+from scoop_mpi.launch import is_first, is_first_on_host, launcher, mismatch
 
 OPEN_MPI, MPICH = "Open MPI v5.0.11, package: ...", "MPICH Version: 5.0.2"
 INTEL, CRAY = "Intel(R) MPI Library 2021.14", "MPI VERSION : CRAY MPICH version 8.1"
@@ -116,7 +116,28 @@ def test_any_other_start_is_fine(environment: dict[str, str], world_size: int) -
         ({**SRUN, "SLURM_PROCID": "3"}, False),
         ({**HYDRA, "PMI_RANK": "1"}, False),
         ({**PRTERUN, "OMPI_COMM_WORLD_RANK": "1"}, False),
+        ({"PMIX_RANK": "1"}, True),  # it may not know of the others: nobody else would say it
+        ({**PBS_JOB, "PBS_TASKNUM": "3"}, True),
     ],
 )
 def test_one_process_alone_speaks_for_all(environment: dict[str, str], expected: bool) -> None:
     assert is_first(environment) is expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, True),
+        ({**SRUN, "SLURM_PROCID": "3", "SLURM_LOCALID": "0"}, True),
+        ({**SRUN, "SLURM_PROCID": "3", "SLURM_LOCALID": "1"}, False),
+        ({**HYDRA, "PMI_RANK": "2", "MPI_LOCALRANKID": "0"}, True),
+        ({**HYDRA, "PMI_RANK": "2", "MPI_LOCALRANKID": "2"}, False),
+        ({**PRTERUN, "OMPI_COMM_WORLD_LOCAL_RANK": "1"}, False),
+        ({**PALS, "PALS_LOCAL_RANKID": "1"}, False),
+        ({"PMIX_RANK": "1"}, True),
+    ],
+)
+def test_one_process_of_each_host_speaks_for_it(
+    environment: dict[str, str], expected: bool
+) -> None:
+    assert is_first_on_host(environment) is expected
