@@ -257,8 +257,8 @@ _metg = Case(
     ),
 )
 
-_UNEVEN = {"count": 300, "shortest": 0.001, "longest": 0.04}
-_UNEVEN_SHORT = {"count": 40, "longest": 0.01}
+_UNEVEN = {"count": 300, "shortest": 0.001, "longest": 0.04, "repeats": 3}
+_UNEVEN_SHORT = {"count": 40, "longest": 0.01, "repeats": 1}
 _TWO = "two processes"
 
 _uneven = Case(
@@ -268,7 +268,7 @@ _uneven = Case(
         *_pools(
             (OURS, _EXECUTOR, _POOL, _MPI_EXECUTOR),
             "uneven",
-            _UNEVEN | {"serial_count": 300},
+            _UNEVEN | {"serial_count": 100},
             _UNEVEN_SHORT,
         ),
         Contestant(
@@ -289,6 +289,13 @@ _uneven = Case(
                 f"{name}_efficiency",
                 "share",
                 at_least(0.97),
+            ),
+            _beside(
+                _TWO,
+                f"efficiency of {name}, beside that of two independent processes",
+                f"{name}_efficiency",
+                "share",
+                its="efficiency",
             ),
             _beside(
                 _POOL,
@@ -351,7 +358,7 @@ def _powers_of_two(most: int) -> list[int]:
 
 
 _CORES = len(os.sched_getaffinity(0))
-_COMPUTING = {"count": 120, "shortest": 0.001, "longest": 0.02, "serial_count": 120}
+_COMPUTING = _UNEVEN | {"count": 120, "longest": 0.02, "serial_count": 120}
 _SLEEPING = _SLEEP | {"count": 480, "repeats": 1}
 
 _speedup = Case(

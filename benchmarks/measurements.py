@@ -9,6 +9,7 @@ import gc
 import os
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,7 @@ def granularity(pool: Pool, *, lengths: list[float], seconds: float, most: int) 
 
 
 def uneven(
-    pool: Pool, *, count: int, shortest: float, longest: float, serial_count: int
+    pool: Pool, *, count: int, shortest: float, longest: float, serial_count: int, repeats: int
 ) -> Metrics:
     """Tasks that compute for different times: one after the other here, by map, and by submit.
 
@@ -215,6 +216,7 @@ def uneven(
         shortest: the length of the shortest task, in seconds.
         longest: that of the longest.
         serial_count: how many of the tasks are run serially; the time of all is inferred.
+        repeats: how often everything is measured; the median counts.
     """
     cores = pool.workers
     per_iteration = seconds_per_iteration()
@@ -225,28 +227,34 @@ def uneven(
     task = workloads.timed_busy
     list(pool.map(task, [1000] * 4 * pool.workers))
     sample = work[:serial_count]
-    before, right = timed(lambda: [task(iterations) for iterations in sample])
-    by_map, mapped = timed(lambda: list(pool.map(task, work)))
-    by_submit, submitted = timed(
-        lambda: [
-            pool.result(future) for future in [pool.submit(task, iterations) for iterations in work]
-        ]
-    )
-    after, _ = timed(lambda: [task(iterations) for iterations in sample])
-    states = [state for state, _ in mapped]
-    expect(states == [state for state, _ in submitted], "the results by map and by submit differ")
-    expect(states[: len(right)] == [state for state, _ in right], "the serial results differ")
-    serial = (before + after) / 2 * sum(work) / sum(sample)
+
+    def serially() -> tuple[float, list[tuple[int, float]]]:
+        return timed(lambda: [task(iterations) for iterations in sample])
+
+    def submitted() -> list[tuple[int, float]]:
+        futures = [pool.submit(task, iterations) for iterations in work]
+        return [pool.result(future) for future in futures]
+
+    ways = {"map": lambda: list(pool.map(task, work)), "submit": submitted}
+    found: dict[str, list[float]] = defaultdict(list)
+    for _ in range(repeats):
+        before, right = serially()
+        done = {way: timed(run) for way, run in ways.items()}
+        after, _ = serially()
+        serial = (before + after) / 2 * sum(work) / sum(sample)
+        found["serial_seconds"].append(serial)
+        for way, (seconds, results) in done.items():
+            found[f"{way}_seconds"].append(seconds)
+            found[f"{way}_efficiency"].append(serial / (cores * seconds))
+            found[f"{way}_rate"].append(sum(work) / seconds)
+            found[f"{way}_occupancy"].append(sum(took for _, took in results) / (cores * seconds))
+            states = [state for state, _ in results]
+            expect(
+                states[: len(right)] == [state for state, _ in right],
+                f"the results of {way} are not those that came one after the other",
+            )
     return {
-        "serial_seconds": serial,
-        "map_seconds": by_map,
-        "submit_seconds": by_submit,
-        "map_efficiency": serial / (cores * by_map),
-        "submit_efficiency": serial / (cores * by_submit),
-        "map_rate": sum(work) / by_map,
-        "submit_rate": sum(work) / by_submit,
-        "map_occupancy": sum(seconds for _, seconds in mapped) / (cores * by_map),
-        "submit_occupancy": sum(seconds for _, seconds in submitted) / (cores * by_submit),
+        **{name: statistics.median(values) for name, values in found.items()},
         "greedy_efficiency": sum(work) / (cores * greedy_makespan(work, cores)),
     }
 

@@ -215,7 +215,7 @@ def whole_jobs(*, ranks: int, tasks: int, repeats: int, limit: float) -> Metrics
 
 
 def independent_processes(
-    *, processes: int, count: int, shortest: float, longest: float
+    *, processes: int, count: int, shortest: float, longest: float, repeats: int
 ) -> Metrics:
     """How fast several processes are that compute at the same time, and have nothing to say.
 
@@ -233,17 +233,18 @@ def independent_processes(
         child.start()
         pipes.append(ours)
         children.append(child)
-    alone = [_seconds_of(pipes[:1])]
-    together = _seconds_of(pipes)
-    alone.append(_seconds_of(pipes[:1]))
+    efficiencies, rates = [], []
+    for _ in range(repeats):
+        before, together, after = [
+            _seconds_of(at_once) for at_once in (pipes[:1], pipes, pipes[:1])
+        ]
+        efficiencies.append((before + after) / 2 / together)
+        rates.append(processes * sum(work) / together)
     for pipe in pipes:
         pipe.send(False)
     for child in children:
         child.join()
-    return {
-        "efficiency": statistics.mean(alone) / together,
-        "rate": processes * sum(work) / together,
-    }
+    return {"efficiency": statistics.median(efficiencies), "rate": statistics.median(rates)}
 
 
 def _seconds_of(pipes: list[Connection]) -> float:
