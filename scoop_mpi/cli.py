@@ -9,9 +9,12 @@ Nothing here imports MPI before that is settled, nor what a rank needs besides.
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 
 from scoop_mpi import launch
 from scoop_mpi.command_line import CommandLine, parse
@@ -22,7 +25,7 @@ from scoop_mpi.mpi_library import cant_load
 
 def main() -> int:
     """Do what the command line asks for; return the exit status."""
-    line = parse(sys.argv[1:])
+    line = _understood(sys.argv[1:])
     try:
         if line.niceness is not None:
             _set_niceness(line.niceness)
@@ -37,6 +40,17 @@ def main() -> int:
             return 0  # a failure could have the launcher end the job before it has been explained
         print(f"scoop_mpi: {error}", file=sys.stderr)
         return CANT_FOLLOW
+
+
+def _understood(arguments: Sequence[str]) -> CommandLine:
+    """Return what the command line asks for. If it can't be understood, the first rank says so."""
+    if launch.is_first(os.environ):
+        return parse(arguments)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            return parse(arguments)
+    except SystemExit as ending:
+        raise SystemExit(0) from ending
 
 
 def _start_ranks(line: CommandLine) -> None:

@@ -92,8 +92,8 @@ class LoneCall(StolenCall):
         Args:
             call: the message.
             codec: opens its function.
-            outbox: where its outcome goes, unless that is
-            returned: where a plain value goes that it returns.
+            outbox: where its outcome goes, unless it is
+            returned: a plain value, which goes here.
         """
         task = cls(codec, outbox)
         task._call = call

@@ -190,6 +190,16 @@ def test_a_rank_says_once_that_options_come_too_late(
     assert launch("-n", "2", program, ranks=ranks).check().stderr == ""
 
 
+@on_ranks(3)
+def test_ranks_say_once_what_is_wrong_with_their_options(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    run = launch("--bogus", write_program(SQUARES), ranks=ranks).check(2)
+    assert run.stdout == ""
+    assert run.stderr.count("unrecognized arguments: --bogus") == 1
+    assert launch("--version", ranks=ranks).check().stdout.count("scoop_mpi") == 1
+
+
 @on_ranks(2)
 def test_a_dry_run_of_a_rank_is_refused(ranks: int, write_program: WriteProgram) -> None:
     run = launch("--dry-run", write_program(SQUARES), ranks=ranks).check(2)
