@@ -243,16 +243,17 @@ def uneven(
         after, _ = serially()
         serial = (before + after) / 2 * sum(work) / sum(sample)
         found["serial_seconds"].append(serial)
+        states = {way: [state for state, _ in results] for way, (_, results) in done.items()}
+        expect(states["map"] == states["submit"], "the results by map and by submit differ")
+        expect(
+            states["map"][: len(right)] == [state for state, _ in right],
+            "the serial results differ",
+        )
         for way, (seconds, results) in done.items():
             found[f"{way}_seconds"].append(seconds)
             found[f"{way}_efficiency"].append(serial / (cores * seconds))
             found[f"{way}_rate"].append(sum(work) / seconds)
             found[f"{way}_occupancy"].append(sum(took for _, took in results) / (cores * seconds))
-            states = [state for state, _ in results]
-            expect(
-                states[: len(right)] == [state for state, _ in right],
-                f"the results of {way} are not those that came one after the other",
-            )
     return {
         **{name: statistics.median(values) for name, values in found.items()},
         "greedy_efficiency": sum(work) / (cores * greedy_makespan(work, cores)),

@@ -39,25 +39,37 @@ class Launcher(NamedTuple):
         return int(value) if value.isdecimal() else None
 
 
-_OMPI = "OMPI_COMM_WORLD_"
-_MV2 = "MV2_COMM_WORLD_"
-_JSM = "JSM_NAMESPACE_"
 _SRUN = Launcher("Slurm's srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID")
 _PBSDSH = Launcher("PBS's pbsdsh", "", "PBS_TASKNUM")
 # The nearest first: under Slurm an mpiexec has srun start its helpers, one on each node, and the
 # ranks see srun's variables too. `PMI_SIZE` alone may come from srun as well.
 _LAUNCHERS = (
-    Launcher("Open MPI's mpiexec", f"{_OMPI}SIZE", f"{_OMPI}RANK", f"{_OMPI}LOCAL_RANK"),
+    Launcher(
+        "Open MPI's mpiexec",
+        "OMPI_COMM_WORLD_SIZE",
+        "OMPI_COMM_WORLD_RANK",
+        "OMPI_COMM_WORLD_LOCAL_RANK",
+    ),
     Launcher(
         "MPICH's or Intel MPI's mpiexec",
         "PMI_SIZE",
         "PMI_RANK",
-        local_rank="MPI_LOCALRANKID",
+        "MPI_LOCALRANKID",
         sign="MPI_LOCALNRANKS",
     ),
-    Launcher("MVAPICH's mpirun", f"{_MV2}SIZE", f"{_MV2}RANK", f"{_MV2}LOCAL_RANK"),
+    Launcher(
+        "MVAPICH's mpirun",
+        "MV2_COMM_WORLD_SIZE",
+        "MV2_COMM_WORLD_RANK",
+        "MV2_COMM_WORLD_LOCAL_RANK",
+    ),
     Launcher("Cray's mpiexec", "PALS_SIZE", "PALS_RANKID", "PALS_LOCAL_RANKID"),
-    Launcher("LSF's jsrun", f"{_JSM}SIZE", f"{_JSM}RANK", f"{_JSM}LOCAL_RANK"),
+    Launcher(
+        "LSF's jsrun",
+        "JSM_NAMESPACE_SIZE",
+        "JSM_NAMESPACE_RANK",
+        "JSM_NAMESPACE_LOCAL_RANK",
+    ),
     Launcher("Flux", "FLUX_JOB_SIZE", "FLUX_TASK_RANK", "FLUX_TASK_LOCAL_ID"),
     _SRUN,
     Launcher("MPICH's or Intel MPI's mpiexec", "PMI_SIZE", "PMI_RANK"),

@@ -89,8 +89,8 @@ class Runtime:
         self.last_step = 0.0
         self.is_stopping = False  # the program has ended
         self.may_leave = False  # every rank has stopped
-        self._drops_outcomes = False
         self.stopped_ranks = 0
+        self._drops_outcomes = False  # nothing runs here any more
         self._proposals: deque[tuple[dict[str, Payload], Proposal]] = deque()
         self._letters: deque[Send] = deque()  # to be sent by the next step
         self._on_import_failed = on_import_failed
