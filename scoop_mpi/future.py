@@ -14,7 +14,9 @@ it is in a ready queue; a claim is a `dict.pop` from that queue, which one threa
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scoop_mpi import current
@@ -30,6 +32,25 @@ class Watcher(Protocol):
     """Whoever wants to know that a future is done. `notify` may be called from any thread."""
 
     def notify(self) -> None: ...
+
+
+class Unopened(ABC):
+    """An outcome that came from another rank, and has not been looked at yet.
+
+    To open it may run code of the user's, so it is left to the thread that asks for it.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def open(self) -> tuple[Any, BaseException | None]:
+        """Return the value and the exception of the call; one of them is None."""
+
+
+class KeywordCall(partial[Any]):
+    """A function with the keyword arguments of one call: what `futures.submit` makes of them."""
+
+    __slots__ = ()
 
 
 class Future:
@@ -51,7 +72,7 @@ class Future:
     _function: Callable[..., Any] | None
     _arguments: tuple[Any, ...] | None
     _value: Any
-    _exception: BaseException | None
+    _exception: BaseException | Unopened | None
     _watchers: list[Watcher] | None
     _callbacks: list[Callable[[Future], object]]
 
@@ -114,7 +135,10 @@ class Future:
             self.run_callbacks()
         if self._exception is None:
             return self._value
-        raise self._exception
+        failure = self.failure
+        if failure is None:
+            return self._value
+        raise failure
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the call raised, or None if it returned; wait as `result` does.
@@ -126,9 +150,10 @@ class Future:
         if self._function is not None:
             current.running_hub().join(self, timeout)
         self.run_callbacks()
-        if isinstance(self._exception, CancelledError):
-            raise self._exception
-        return self._exception
+        error = self.failure
+        if isinstance(error, CancelledError):
+            raise error
+        return error
 
     def done(self) -> bool:
         """Say whether the call has ended or was cancelled.
@@ -164,7 +189,7 @@ class Future:
 
     def cancelled(self) -> bool:
         """Say whether the future was cancelled."""
-        return self._function is None and isinstance(self._exception, CancelledError)
+        return self._function is None and isinstance(self.failure, CancelledError)
 
     def add_done_callback(
         self,
@@ -210,10 +235,11 @@ class Future:
     def __repr__(self) -> str:
         if self._function is not None:
             return f"<Future {describe_callable(self._function)} not done>"
-        if isinstance(self._exception, CancelledError):
+        error = self.failure
+        if isinstance(error, CancelledError):
             return "<Future cancelled>"
-        if self._exception is not None:
-            return f"<Future raised {self._exception!r}>"
+        if error is not None:
+            return f"<Future raised {error!r}>"
         return f"<Future returned {self._value!r}>"
 
     # ------------------------------------------------------------ for the runtime
@@ -226,7 +252,12 @@ class Future:
     @property
     def failure(self) -> BaseException | None:
         """What the call of a future that is done raised."""
-        return self._exception
+        error = self._exception
+        if isinstance(error, Unopened):
+            # In this order: whoever sees that there is no exception takes the value.
+            self._value, error = error.open()
+            self._exception = error
+        return error
 
     @property
     def call(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -234,6 +265,11 @@ class Future:
         if self._function is None or self._arguments is None:
             raise RuntimeError(f"{self!r} has no call any more")
         return self._function, self._arguments
+
+    def replace_arguments(self, arguments: tuple[Any, ...]) -> None:
+        """Have other arguments, equal to those that there are."""
+        if self._function is not None:
+            self._arguments = arguments
 
     def run(self) -> None:
         """Make the call. The caller has claimed the future."""
@@ -250,6 +286,13 @@ class Future:
         self._value = value
         self._exception = exception
         self._arguments = self._function = None  # in this order: `_function` says "done"
+        if self._watchers is not None:
+            self._announce()
+
+    def complete_unopened(self, outcome: Unopened) -> None:
+        """Record an outcome that is still to be opened, and tell the watchers."""
+        self._exception = outcome
+        self._arguments = self._function = None
         if self._watchers is not None:
             self._announce()
 

@@ -9,7 +9,6 @@ import itertools
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from scoop_mpi.errors import (
     NotStartedProperly,
     TimeoutError,
 )
-from scoop_mpi.future import Future
+from scoop_mpi.future import Future, KeywordCall
 from scoop_mpi.hub import Hub
 from scoop_mpi.maps import SubmittedMap
 from scoop_mpi.reduction import Tree
@@ -77,7 +76,7 @@ def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
     if not callable(func):
         raise TypeError(f"submit() needs something callable, not {func!r}")
     if kwargs:
-        func = partial(func, **kwargs)
+        func = KeywordCall(func, **kwargs)
     future = Future()  # `Future.of`, written out: this is the path of every nested task
     future._function = func
     future._arguments = args
@@ -85,7 +84,7 @@ def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
     if get_ident() == hub.thread:
         hub.ready[future] = None
     else:
-        hub.elsewhere[future] = None
+        hub.enqueue(future)
     return future
 
 

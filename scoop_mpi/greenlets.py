@@ -22,8 +22,8 @@ from greenlet import getcurrent, greenlet
 from scoop_mpi.errors import CancelledError
 from scoop_mpi.pump import Pump
 from scoop_mpi.runtime import Runtime
+from scoop_mpi.span import Task
 from scoop_mpi.waiting import ThreadWaiter
-from scoop_mpi.worker_state import Task
 
 Job = Callable[[], object]
 

@@ -37,9 +37,8 @@ from scoop_mpi.future import Future
 from scoop_mpi.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.policy import MOST_SUSPENDED
 from scoop_mpi.runtime import Runtime
-from scoop_mpi.span import Span, Window
+from scoop_mpi.span import Span, Task, Window
 from scoop_mpi.waiting import ThreadWaiter, Waiter
-from scoop_mpi.worker_state import Task
 
 # A call with a time limit can't be interrupted once this rank has begun it. So others get this
 # many seconds to take it first (at most half of the limit). If they had no time, they are not asked
@@ -68,6 +67,30 @@ class Idle(Protocol):
     def pause(self, limit: float | None) -> None: ...
 
 
+class Doorbell(dict[Task, None]):
+    """Stands before the queue of tasks, and rings when the program puts one in or takes one out.
+
+    So the hot path need not ask each time whether somebody wants something of it.
+
+    Args:
+        queue: the tasks of the main thread.
+        ring: called before a task is taken out, and after one was put in.
+    """
+
+    def __init__(self, queue: dict[Task, None], ring: Callable[[], None]) -> None:
+        super().__init__()
+        self._queue = queue
+        self._ring = ring
+
+    def __setitem__(self, task: Task, value: None) -> None:
+        self._queue[task] = value
+        self._ring()
+
+    def __delitem__(self, task: Task) -> None:
+        self._ring()
+        del self._queue[task]
+
+
 class Hub(Greenlets):
     """The hub of one rank; made in the greenlet that becomes the main one.
 
@@ -82,7 +105,7 @@ class Hub(Greenlets):
         # No levels: results are waited for in `join`.
         super().__init__(runtime, _LEVELS if self._runs_tasks else 0)
         self.logger = logger
-        self.ready = runtime.worker.ready
+        self.queue = self.ready = runtime.worker.ready
         self.elsewhere = runtime.worker.elsewhere
         self.watch_lock = threading.Lock()  # of the lists of watchers of all futures
         self.callbacks_due: deque[Future] = deque()
@@ -95,23 +118,43 @@ class Hub(Greenlets):
         self._yielding: list[GreenletWaiter] = []  # who polls, and lets a task run
         self._asked_ahead_in = 0  # the number of the job, for work to follow it
         self._no_grace_before = 0.0
+        runtime.ask_program = self.ask_program
         self._start_hub()
 
     def open_queues(self) -> None:
         """Let tasks be submitted."""
         worker = self.runtime.worker
         worker.open_queues()
-        self.ready, self.elsewhere = worker.ready, worker.elsewhere
+        self.queue = self.ready = worker.ready
+        self.elsewhere = worker.elsewhere
 
     # ------------------------------------------------------------ submitting and claiming
 
     def enqueue(self, task: Task) -> None:
         """Put a task into the queue of the calling thread."""
-        (self.ready if get_ident() == self.thread else self.elsewhere)[task] = None
+        if get_ident() == self.thread:
+            self.queue[task] = None
+            return
+        if isinstance(task, Future):
+            self.runtime.worker.seal_elsewhere(task)
+        self.elsewhere[task] = None
+
+    def ask_program(self) -> None:
+        """Have the program do the rank's duties when it next submits a task or asks for a result.
+
+        For the pump, which has been asked for tasks that only the program's thread can seal.
+        """
+        self.ready = Doorbell(self.queue, self.answer_pump)
+
+    def answer_pump(self) -> None:
+        """Do the rank's duties if the pump has asked for it and this is the program's thread."""
+        if self.ready is not self.queue and get_ident() == self.thread:
+            self.ready = self.queue
+            self.runtime.step()
 
     def is_waiting(self, future: Future) -> bool:
         """Say whether nobody has begun this future."""
-        return future in self.ready or future in self.elsewhere
+        return future in self.queue or future in self.elsewhere
 
     def claim(self, future: Future) -> bool:
         """Take a waiting future out of the queues; False if somebody else was faster."""
@@ -131,6 +174,7 @@ class Hub(Greenlets):
         """
         if self.callbacks_due:
             self.run_due_callbacks()
+        self.answer_pump()
         deadline = self.deadline(timeout)
         if deadline is not None:
             self.leave_to_others([future], deadline)
@@ -158,9 +202,9 @@ class Hub(Greenlets):
             self._polling_since = runtime.last_step
         if runtime.size == 1 or runtime.last_step - self._polling_since > _POLLING_PATIENCE:
             is_done = self.run_here(future)
-            if not is_done and self.ready and not self._is_elsewhere_thread():
+            if not is_done and self.queue and not self._is_elsewhere_thread():
                 self._let_task_run()
-        if not self.ready and not self.elsewhere:
+        if not self.queue and not self.elsewhere:
             self._polling_since = None  # a future to come gets its own time
 
     def run_here(self, future: Future) -> bool:
@@ -251,6 +295,7 @@ class Hub(Greenlets):
             TimeoutError: `deadline` was over.
         """
         self.run_due_callbacks()
+        self.answer_pump()
         self.check(deadline)
         is_elsewhere = self._is_elsewhere_thread()
         if self._runs_tasks and (is_elsewhere or not self._is_stack_deep()):
@@ -267,7 +312,7 @@ class Hub(Greenlets):
     def _run_window(self, window: Window) -> None:
         runtime = self.runtime
         span = window.span
-        if len(self.ready) <= 1 and not span.has_bulk and not self._is_elsewhere_thread():
+        if len(self.queue) <= 1 and not span.has_bulk and not self._is_elsewhere_thread():
             self._ask_ahead()
         window.reported_at = started = runtime.clock()
         runtime.windows[window] = None
@@ -288,7 +333,7 @@ class Hub(Greenlets):
 
     def _work_off(self, span: Span) -> None:
         """Run the calls of a span until none is left: a job."""
-        span.open(self.runtime.worker.codec)
+        span.open(self.runtime.worker.functions)
         while (window := span.claim()) is not None:
             self._run_window(window)
             self._expire_deadlines()
@@ -349,13 +394,13 @@ class Hub(Greenlets):
                 self._serve_next_due()
                 idle.reset()
                 continue
-            looks = 1 if self.ready else idle.looks
+            looks = 1 if self.queue else idle.looks
             moved = runtime.step(keep=keep, is_low=self._is_low(), looks=looks)
             if self._deadlines:
                 self._expire_deadlines()
             if self._notified:
                 continue
-            if self.ready and self._begin_newest():
+            if self.queue and self._begin_newest():
                 idle.reset()
                 while self._yielding:
                     self._yielding.pop().notify()
@@ -409,9 +454,9 @@ class Hub(Greenlets):
 
     def _next_task(self) -> Task | None:
         """Return the newest ready task, without claiming it, if this rank is to run any."""
-        while self.ready and self._runs_tasks:
+        while self.queue and self._runs_tasks:
             try:
-                task = next(reversed(self.ready))
+                task = next(reversed(self.queue))
             except (StopIteration, RuntimeError):
                 continue  # another thread was changing the queue
             if isinstance(task, Future) or task.unclaimed:
@@ -426,7 +471,7 @@ class Hub(Greenlets):
         can go with the results. A call of a span that is long is asked for when the last window of
         the span begins; if the last task takes long against expectation, by the pump.
         """
-        ready = self.ready
+        ready = self.queue
         if len(ready) > 1 or len(self._parked) >= MOST_SUSPENDED:
             return False
         return not ready or not (self._job_seconds < _BRISK or isinstance(self._next_task(), Span))
@@ -454,7 +499,7 @@ class Hub(Greenlets):
             return False
         if isinstance(task, Span):
             self._start(lambda: self._work_off(task), task)
-        elif self.ready.pop(task, self) is None:
+        elif self.queue.pop(task, self) is None:
             self._start(task.run, task)
         return True
 

@@ -289,7 +289,7 @@ class Rank:
         """What the pump does while user code runs; return whether anything moved."""
         moved = False
         if self._runtime.is_step_due(self._runtime.clock()):  # or the program polls by itself
-            moved = self._runtime.step(is_low=self.hub.should_ask_ahead())
+            moved = self._runtime.step(is_low=self.hub.should_ask_ahead(), is_pump=True)
         if self._runtime.is_stopping:
             self._report_running()
         self._abort_if_late()

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from scoop_mpi.columns import Column
+    from scoop_mpi.functions import FunctionOnWire
     from scoop_mpi.serializer import EncodedError, Payload
 
 Frame = Any  # bytes, bytearray, memoryview or pickle.PickleBuffer: whatever exports its bytes
@@ -57,10 +58,12 @@ class StealFailed(NamedTuple):
 
 
 # Some consecutive calls of one span, given away: the owner's rank, the key of the span there, the
-# number of the first call in it, the sealed function, the sealed reduction function of a mapReduce
-# or None, and the three fields of the `Batch` of arguments. What there may be many of in a message
-# is a plain tuple: a named one takes pickle five times as long.
-Parcel = tuple[int, int, int, "Payload", "Payload | None", int, tuple["Column", ...], bool]
+# number of the first call in it, the sealed function or its name, likewise the reduction function
+# of a mapReduce or None, and the three fields of the `Batch` of arguments. What there may be many
+# of in a message is a plain tuple: a named one takes pickle five times as long.
+Parcel = tuple[
+    int, int, int, "FunctionOnWire", "FunctionOnWire | None", int, tuple["Column", ...], bool
+]
 
 # The outcomes of some consecutive calls of the owner's span: its key there, the number of the first
 # call, how many calls ended, their values (of a reduction: the partial values), with a None where a
@@ -112,6 +115,19 @@ class Returned(NamedTuple):
     key: int
     value: Any
     wants_work: bool
+
+
+class FunctionWanted(NamedTuple):
+    """Thief to owner: I have calls of your large function `number`, but not the function."""
+
+    number: int
+
+
+class FunctionSent(NamedTuple):
+    """Owner to thief: this is the large function of mine that you have asked for."""
+
+    number: int
+    payload: Payload
 
 
 class ConstantsProposed(NamedTuple):
@@ -195,6 +211,8 @@ Message = (
     | Results
     | Call
     | Returned
+    | FunctionWanted
+    | FunctionSent
     | ConstantsProposed
     | ConstantsRefused
     | ConstantsPublished
@@ -223,6 +241,8 @@ _TYPES: tuple[type[Message], ...] = (
     Results,
     Call,
     Returned,
+    FunctionWanted,
+    FunctionSent,
     ConstantsProposed,
     ConstantsRefused,
     ConstantsPublished,

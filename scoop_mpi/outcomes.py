@@ -7,13 +7,14 @@ know how it is sent.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scoop_mpi.columns import Column, open_column
-from scoop_mpi.future import Future
+from scoop_mpi.errors import SerializationError
+from scoop_mpi.future import Future, Unopened
 from scoop_mpi.messages import Segment
 from scoop_mpi.serializer import EncodedError, decode_error
+from scoop_mpi.values import SealedValue, SealedValues, open_values
 
 
 class Outcomes(NamedTuple):
@@ -26,13 +27,12 @@ class Outcomes(NamedTuple):
 
     start: int
     length: int
-    values: Column
+    values: Sequence[Any]
     failures: Mapping[int, BaseException | EncodedError]
 
     def open(self) -> tuple[Sequence[Any], dict[int, BaseException]]:
         """Return the values, and by offset the exceptions, unsealing what is sealed."""
-        values, unopened = open_column(self.values)
-        failures: dict[int, BaseException] = dict(unopened)
+        values, failures = open_values(self.values)
         for offset, error in self.failures.items():
             failures[offset] = decode_error(error) if isinstance(error, EncodedError) else error
         return values, failures
@@ -45,19 +45,66 @@ ReturnedValues = deque[tuple[int, int, Any]]
 
 
 class FutureGroup:
-    """Futures that were given away together: to the thief they are one span, `key` at the owner."""
+    """Futures that were given away together: to the thief they are one span, `key` at the owner.
 
-    __slots__ = ("futures", "unreported")
+    Args:
+        futures: the futures.
+        function: what is called, with the arguments that were sent.
+        kept: what has to be there as long as they are not all done (see `functions`).
+    """
 
-    def __init__(self, futures: list[Future]) -> None:
+    __slots__ = ("function", "futures", "kept", "unreported")
+
+    def __init__(
+        self, futures: list[Future], function: Callable[..., Any], kept: object = None
+    ) -> None:
         self.futures = futures
+        self.function = function
+        self.kept = kept
         self.unreported = len(futures)
 
-    def settle(self, segment: Segment) -> bool:
-        """Complete the futures that `segment` reports; return whether all of them are done."""
+    def settle(self, segment: Segment, discarded: deque[object]) -> bool:
+        """Complete the futures that `segment` reports; return whether all of them are done.
+
+        Args:
+            segment: what has been reported. It is opened when it is asked for: that takes code of
+                the user's.
+            discarded: gets what the futures no longer need, to be let go of where the user's
+                finalizers may run.
+        """
         _, start, length, values, encoded = segment
         self.unreported -= length
-        opened, failures = Outcomes(start, length, values, encoded).open()
-        for offset, value in enumerate(opened):
-            self.futures[start + offset].complete(value, failures.get(offset))
+        for offset in range(length):
+            future = self.futures[start + offset]
+            discarded.append(future.call)
+            error = encoded.get(offset)
+            value = values.sealed(offset) if isinstance(values, SealedValues) else values[offset]
+            if error is not None or type(value) is SealedValue:
+                future.complete_unopened(Arrived(value, error))
+            else:
+                future.complete(value, None)
         return self.unreported == 0
+
+
+class Arrived(Unopened):
+    """How a call ended on another rank: still sealed.
+
+    Args:
+        value: the value; of a call that failed, None.
+        error: what the call raised.
+    """
+
+    __slots__ = ("_error", "_value")
+
+    def __init__(self, value: SealedValue | None, error: EncodedError | None) -> None:
+        self._value = value
+        self._error = error
+
+    def open(self) -> tuple[Any, BaseException | None]:
+        """See `Unopened`."""
+        if self._error is not None:
+            return None, decode_error(self._error)
+        try:
+            return None if self._value is None else self._value.open(), None
+        except SerializationError as error:
+            return None, error

@@ -16,6 +16,11 @@ MOST_TEAMS = 32
 MOST_HANDED_BACK = 512
 # Futures that one message carries at the most: it takes about 10 ms to send so many.
 FUTURES_PER_THIEF = 4096
+# Calls that a rank seals ahead, where sealing takes code of the user's, for the time in which its
+# own code runs. What thieves ask for beyond that waits until the program next calls scoop_mpi.
+SEALED_AHEAD = 64
+# Tasks that the pump looks at, for some that it can give.
+MOST_LOOKED_AT = 2 * SEALED_AHEAD
 # Results wait on the rank that has them for so many seconds, times the number of ranks, as long as
 # it has more to do of what they belong to. So if all ranks work for one owner, it gets no more than
 # a message each 25 us, and can take them in.

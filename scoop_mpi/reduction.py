@@ -38,7 +38,7 @@ def intervals(start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 
 def fold(
-    operation: Operation, start: int, values: Sequence[Any], failures: dict[int, BaseException]
+    operation: Operation, start: int, values: Sequence[Any]
 ) -> tuple[list[Any], dict[int, BaseException]]:
     """Combine the values of consecutive calls as far as the tree allows.
 
@@ -46,15 +46,11 @@ def fold(
         operation: the reduction function.
         start: the number of the first call.
         values: what the calls returned.
-        failures: what those that failed raised, by their offset.
 
     Returns:
         The value of each node of ``intervals(start, start + len(values))``, and no failures; or
-        nothing, and the first failure: that of a call, or else of `operation`.
+        nothing, and the failure of `operation`, as that of the first call.
     """
-    if failures:
-        first = min(failures)
-        return [], {first: failures[first]}
     folded: list[Any] = []
     offset = 0
     try:

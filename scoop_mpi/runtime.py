@@ -32,6 +32,8 @@ from scoop_mpi.messages import (
     ConstantsPublished,
     ConstantsRefused,
     Frames,
+    FunctionSent,
+    FunctionWanted,
     ImportFailed,
     Leave,
     Message,
@@ -97,6 +99,10 @@ class Runtime:
         self._lock = threading.Lock()
         self._stepping_thread = 0
         self._keep = 0
+        self._may_pickle = False
+        self._program_thread = get_ident()
+        # Called when only the thread of the program could give what thieves have asked for.
+        self.ask_program: Callable[[], None] = lambda: None
         self._matched_at = 0.0
         self._patience = MATCHING_PATIENCE * self.size
         # Where MPI is FUNNELED nobody but the main thread may call it, and so nobody else steps.
@@ -107,13 +113,17 @@ class Runtime:
         """Whether this very thread is within `step`, further up its stack."""
         return self._stepping_thread == get_ident()
 
-    def step(self, *, keep: int = 0, is_low: bool = False, looks: int = 1) -> bool:
+    def step(
+        self, *, keep: int = 0, is_low: bool = False, looks: int = 1, is_pump: bool = False
+    ) -> bool:
         """Do the rank's duties once.
 
         Args:
             keep: how many calls thieves must leave here (see `Worker.handle`).
             is_low: whether the rank is about to run out of work.
             looks: how many times to look for a message, one right after the other.
+            is_pump: whether it comes amid the user's own lines. If so, or in another thread than
+                the program's main one, no code of the user's is run: nothing is pickled by it.
 
         Returns:
             Whether anything has moved.
@@ -127,7 +137,10 @@ class Runtime:
         self._stepping_thread = thread
         try:
             self._keep = keep
+            self._may_pickle = may_pickle = not is_pump and thread == self._program_thread
             worker = self.worker
+            if may_pickle and worker.discarded:
+                worker.discarded.clear()
             if self._letters or self._proposals:
                 self._send_what_was_asked_for()
             self.last_step = now = self.clock()
@@ -149,12 +162,17 @@ class Runtime:
                 received = self.transport.receive()
             has_heard_all = received is None or self._take_in(received)
             if broker is None:
-                if (worker.ready or worker.elsewhere) and worker.offer(keep):
+                if (worker.ready or worker.elsewhere) and worker.offer(keep, may_pickle):
                     self._send_all([Send(BROKER_RANK, WorkOffered())])
             elif has_heard_all or now - self._matched_at > self._patience:
                 self._matched_at = now
                 if broker.hungry and (broker.offering or worker.ready or worker.elsewhere):
                     self._match(broker, keep)
+            if worker.should_seal_ahead and (worker.ready or worker.elsewhere):
+                if may_pickle:
+                    worker.seal_ahead()
+                else:
+                    self.ask_program()
             if self.transport.is_sending:
                 self.transport.progress()
             return received is not None
@@ -203,7 +221,7 @@ class Runtime:
     def _give_lone_call(self, broker: Broker) -> None:
         """Send the only task there is to who has waited for one longest: it may be waited for."""
         thief = broker.first_hungry(besides=self.rank)
-        if thief is not None and (call := self.worker.lone_call()) is not None:
+        if thief is not None and (call := self.worker.lone_call(self._may_pickle)) is not None:
             broker.served(thief)
             self.transport.send(thief, messages.encode(call))
 
@@ -213,10 +231,10 @@ class Runtime:
         if self.is_stopping:
             return
         if not broker.offering and self.rank not in broker.hungry:
-            if worker.has_spare(keep):  # nobody else has
-                self._send_all(worker.share(broker.take_hungry(), keep))
+            if worker.has_spare(keep, self._may_pickle):  # nobody else has
+                self._send_all(worker.share(broker.take_hungry(), keep, self._may_pickle))
             return
-        if worker.offer(keep):
+        if worker.offer(keep, self._may_pickle):
             broker.handle(self.rank, WorkOffered())
         while sends := broker.match():  # again, if this very rank had nothing
             self._send_all(sends)
@@ -243,14 +261,14 @@ class Runtime:
                 self.worker.take_value(source, message)
             case Work():
                 self.constants.hear_of(message.version)
-                return self.worker.handle(source, message, self._keep)
+                return self.worker.handle(source, message, self._keep, self._may_pickle)
             case Results():
                 self.constants.hear_of(message.version)
                 if message.wants_work:
                     self._tell_broker(source, message)
-                return self.worker.handle(source, message, self._keep)
-            case Steal():
-                return self.worker.handle(source, message, self._keep)
+                return self.worker.handle(source, message, self._keep, self._may_pickle)
+            case Steal() | FunctionWanted() | FunctionSent():
+                return self.worker.handle(source, message, self._keep, self._may_pickle)
             case WorkWanted() | WorkOffered() | StealFailed():
                 self._tell_broker(source, message)
             case (

@@ -21,7 +21,7 @@ import io
 import pickle
 import sys
 from collections.abc import Callable
-from types import FunctionType, NoneType
+from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any, NamedTuple
 
 from scoop_mpi.errors import (
@@ -46,7 +46,7 @@ _SET_CAUSE = BaseException.__dict__["__cause__"].__set__
 PLAIN = frozenset({int, float, bool, str, bytes, complex, NoneType})
 _NAMED = (FunctionType, type)  # what is sent by reference if it can be
 # What a user's __reduce__ or __setstate__ may raise. Ctrl-C isn't among them.
-_USERS_ERRORS = (Exception, SystemExit, GeneratorExit)
+USERS_ERRORS = (Exception, SystemExit, GeneratorExit)
 
 
 class EncodedError(NamedTuple):
@@ -73,11 +73,11 @@ def encode(thing: object, out_of_band_bytes: int = OUT_OF_BAND_BYTES) -> Payload
     if type(thing) in PLAIN:
         return pickle.dumps(thing, PROTOCOL), ()
     try:
-        return _encode_with(_ReferencePickler, thing, out_of_band_bytes)
-    except _USERS_ERRORS:
+        return _encode(thing, out_of_band_bytes, by_value=False)
+    except USERS_ERRORS:
         try:
-            return _encode_with(_value_pickler(), thing, out_of_band_bytes)
-        except _USERS_ERRORS as error:
+            return _encode(thing, out_of_band_bytes, by_value=True)
+        except USERS_ERRORS as error:
             kind = type(thing).__qualname__
             raise SerializationError(
                 f"an object of type {kind} can't be sent to another rank: {describe_error(error)}"
@@ -93,7 +93,7 @@ def decode(payload: Payload) -> Any:
     data, buffers = payload
     try:
         return pickle.loads(data, buffers=buffers)
-    except _USERS_ERRORS as error:
+    except USERS_ERRORS as error:
         raise SerializationError(
             f"an object of type {_first_class_in(data)} can't be unpickled on the rank that "
             f"received it: {describe_error(error)}"
@@ -111,8 +111,22 @@ def _forwarded_buffer(buffer: Buffer) -> Buffer:
     return buffer if type(buffer) is bytes else pickle.PickleBuffer(buffer)
 
 
-def _encode_with(pickler: type[pickle.Pickler], thing: object, out_of_band_bytes: int) -> Payload:
-    buffers: list[pickle.PickleBuffer] = []
+def pickler_of(
+    stream: io.BytesIO,
+    buffers: list[pickle.PickleBuffer],
+    *,
+    by_value: bool,
+    out_of_band_bytes: int = OUT_OF_BAND_BYTES,
+) -> pickle.Pickler:
+    """Return a pickler that writes to `stream`, and appends the large buffers to `buffers`.
+
+    Args:
+        stream: gets the pickles.
+        buffers: gets what stays out of them.
+        by_value: whether it can send functions and classes by value. Else it raises for one that
+            other ranks can't look up.
+        out_of_band_bytes: how large a buffer is that stays out of the stream.
+    """
 
     def keep_in_stream(buffer: pickle.PickleBuffer) -> bool:
         if buffer.raw().nbytes < out_of_band_bytes:
@@ -120,8 +134,14 @@ def _encode_with(pickler: type[pickle.Pickler], thing: object, out_of_band_bytes
         buffers.append(buffer)
         return False
 
+    kind = _value_pickler() if by_value else _ReferencePickler
+    return kind(stream, PROTOCOL, buffer_callback=keep_in_stream)
+
+
+def _encode(thing: object, out_of_band_bytes: int, *, by_value: bool) -> Payload:
+    buffers: list[pickle.PickleBuffer] = []
     stream = io.BytesIO()
-    pickler(stream, PROTOCOL, buffer_callback=keep_in_stream).dump(thing)
+    pickler_of(stream, buffers, by_value=by_value, out_of_band_bytes=out_of_band_bytes).dump(thing)
     data = stream.getbuffer()
     if data.nbytes >= OUT_OF_BAND_BYTES:
         return pickle.PickleBuffer(data), tuple(buffers)
@@ -226,6 +246,11 @@ def is_importable(thing: Any) -> bool:
     if module_name == "__main__" and importable_names is None:
         return False
     return found is thing
+
+
+def is_named(function: object) -> bool:
+    """Say whether a function travels by its name alone: to send it runs no code of the user's."""
+    return type(function) in (FunctionType, BuiltinFunctionType) and is_importable(function)
 
 
 def _first_class_in(data: Buffer) -> str:

@@ -23,18 +23,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat, starmap
 from typing import Any
 
 from scoop_mpi import reduction
-from scoop_mpi.columns import Batch
+from scoop_mpi.columns import Batch, Sealed, are_unchangeable, pack_calls
 from scoop_mpi.errors import CallableWrapper, SerializationError, describe_callable
-from scoop_mpi.future import Watcher
+from scoop_mpi.functions import Functions, SealedFunction
+from scoop_mpi.future import Future, Watcher
 from scoop_mpi.messages import Segment
 from scoop_mpi.outcomes import Outcomes
-from scoop_mpi.serializer import FunctionCodec, Payload
+from scoop_mpi.serializer import EncodedError
+from scoop_mpi.values import SETTLED, Sealer, column_of, open_values
 
 LARGEST_WINDOW = 1 << 16  # calls; bounds how much of a range is made into objects at once
 
@@ -63,39 +65,57 @@ class Window:
         self.reported = 0
         self.reported_at = 0.0  # for the runtime's use
         self.values: list[Any] = []
-        self.failures: dict[int, BaseException] = {}
+        self.failures: dict[int, BaseException | EncodedError] = {}
 
     def run(self) -> None:
         """Make the calls that are left, until none is; raises nothing but KeyboardInterrupt."""
         function = self.span.function
         if function is None:
             raise RuntimeError("the span has not been opened")
-        apply: Callable[..., Any] = starmap if self.span.star else map
-        values = self.values
-        claims = starmap(self.pending.popleft, repeat(()))
+        apply: Callable[..., Iterator[Any]] = starmap if self.span.star else map
         while True:
+            results = apply(function, starmap(self.pending.popleft, repeat(())))
             try:
-                values.extend(apply(function, claims))
+                self._take(results)
             except BaseException as error:
-                if isinstance(error, IndexError) and self._is_exhausted():
-                    return
+                if not self._has_begun_call():
+                    if isinstance(error, IndexError):
+                        return  # there are none left
+                    raise
                 self._fail(error)
                 if isinstance(error, KeyboardInterrupt):
                     raise
             else:  # the claims never end of themselves: a call did it
                 self._fail(RuntimeError(f"{describe_callable(function)} raised StopIteration"))
 
+    def _take(self, results: Iterator[Any]) -> None:
+        """Take the values of calls, each of which is made as its value is asked for.
+
+        A value of a stolen span's is sealed before the next call begins: that may change it.
+        """
+        sealer = self.span.sealer
+        if sealer is None:
+            self.values.extend(results)
+            return
+        append = self.values.append
+        for value in results:
+            if type(value) in SETTLED:
+                append(value)
+            else:
+                holder = [value]
+                value = None
+                append(sealer.take(holder))
+
     def _fail(self, error: BaseException) -> None:
-        self.failures[len(self.values)] = error  # first this: a harvest goes by `values`
+        sealer = self.span.sealer
+        # First this: a harvest goes by `values`.
+        self.failures[len(self.values)] = error if sealer is None else sealer.failure(error)
         self.values.append(None)
 
-    def _is_exhausted(self) -> bool:
-        """Tell the IndexError of an empty deque from one that a call raised.
-
-        After the latter one call more has been claimed than has ended.
-        """
+    def _has_begun_call(self) -> bool:
+        """Say whether a call has been claimed that has not ended: what was raised is its error."""
         with self.span.lock:
-            return len(self.values) + len(self.pending) + self.given == self.size
+            return len(self.values) + len(self.pending) + self.given < self.size
 
 
 class Unopened:
@@ -121,10 +141,15 @@ class Span:
         function_payload: `function`, sealed; of the owner's None until it is first given away.
         outlet: where outcomes go.
         reduction: of a mapReduce its reduction function.
+        reduction_payload: the same, sealed.
+        sealer: seals the values of a stolen span; None at its owner, which takes them as they are.
     """
 
     __slots__ = (
         "__weakref__",
+        "_ahead",
+        "_ahead_from",
+        "_is_plain",
         "_next",
         "_stop",
         "base",
@@ -139,6 +164,7 @@ class Span:
         "owner",
         "reduction",
         "reduction_payload",
+        "sealer",
         "star",
         "unreported",
         "watcher",
@@ -154,9 +180,10 @@ class Span:
         outlet: Callable[[Span, Outcomes], None],
         *,
         function: Callable[..., Any] | None = None,
-        function_payload: Payload | None = None,
+        function_payload: SealedFunction | None = None,
         reduction: Callable[[Any, Any], Any] | None = None,
-        reduction_payload: Payload | None = None,
+        reduction_payload: SealedFunction | None = None,
+        sealer: Sealer | None = None,
         key: int = 0,
         base: int = 0,
     ) -> None:
@@ -169,6 +196,7 @@ class Span:
         self.function_payload = function_payload
         self.reduction = reduction
         self.reduction_payload = reduction_payload
+        self.sealer = sealer
         self.outlet = outlet
         self.lock = threading.Lock()  # of the claims; held for moments, never over a user's call
         self.windows: list[Window] = []
@@ -176,6 +204,9 @@ class Span:
         self._next = 0
         self._stop = calls.length if isinstance(calls, Batch) else len(calls)
         self.count = self.unreported = self._stop
+        self._ahead: Sealed | None = None  # the last calls of the bulk, sealed
+        self._ahead_from = self._stop  # the first of them
+        self._is_plain: bool | None = True if type(calls) is range else None  # None: not looked at
         self.inbox: deque[Outcomes] = deque()
         self.watcher: Watcher | None = None
 
@@ -199,22 +230,37 @@ class Span:
         return self._next < self._stop
 
     @property
-    def spare(self) -> int:
-        """The number of calls that could be given away."""
-        if isinstance(self.function, _Guarded):
-            return self._stop - self._next  # its windows hold items that exist on this rank alone
-        return self.unclaimed
+    def is_stolen(self) -> bool:
+        """Whether the calls came from another rank, sealed."""
+        return isinstance(self.calls, Batch)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all arguments are plain and can't change: to send them runs no user's code."""
+        if self._is_plain is None:
+            self._is_plain = not isinstance(self.calls, Batch) and are_unchangeable(self.calls)
+        return self._is_plain
+
+    def spare(self, may_pickle: bool = True) -> int:
+        """Return the number of calls that could be given away.
+
+        Args:
+            may_pickle: whether code of the user's may run for it, as of an object's `__reduce__`.
+        """
+        if may_pickle or self.is_stolen or self.is_plain:
+            return self.unclaimed
+        return max(self._stop - max(self._ahead_from, self._next), 0)
 
     # ------------------------------------------------------------ running calls here
 
-    def open(self, codec: FunctionCodec) -> None:
+    def open(self, functions: Functions) -> None:
         """Unseal the functions of a stolen span. What fails, every call will raise."""
         if self.function is not None or self.function_payload is None:
             return
         try:
             if self.reduction_payload is not None:
-                self.reduction = codec.open(self.reduction_payload)
-            self.function = codec.open(self.function_payload)
+                self.reduction = functions.open(self.reduction_payload)
+            self.function = functions.open(self.function_payload)
         except SerializationError as error:
             self.function = _raiser(error)
 
@@ -256,10 +302,27 @@ class Span:
             return
         self._drop(window)
         if window.values:
-            values, failures = reduction.fold(
-                self.reduction, window.start, window.values, window.failures
-            )
+            values, failures = self._fold(window)
             self.outlet(self, Outcomes(window.start, len(window.values), values, failures))
+
+    def _fold(self, window: Window) -> tuple[list[Any], Mapping[int, BaseException | EncodedError]]:
+        """Combine the values of a window as far as the tree allows; see `reduction.fold`."""
+        operation, sealer = self.reduction, self.sealer
+        assert operation is not None
+        if window.failures:
+            first = min(window.failures)
+            return [], {first: window.failures[first]}
+        if sealer is None:
+            return reduction.fold(operation, window.start, window.values)
+        opened, unopened = open_values(column_of(window.values))
+        if unopened:
+            first = min(unopened)
+            return [], {first: sealer.failure(unopened[first])}
+        values, failures = reduction.fold(operation, window.start, opened)
+        del opened
+        values.reverse()
+        sealed = list(map(sealer.value, starmap(values.pop, repeat((), len(values)))))
+        return sealed, {offset: sealer.failure(error) for offset, error in failures.items()}
 
     def _drop(self, window: Window) -> None:
         with self.lock:
@@ -306,23 +369,66 @@ class Span:
 
     # ------------------------------------------------------------ giving calls away
 
-    def give(self, count: int) -> tuple[int, Sequence[Any] | Batch] | None:
+    def give(self, count: int, may_pickle: bool = True) -> tuple[int, Sequence[Any] | Batch] | None:
         """Take up to `count` calls off the far end, for another rank.
 
+        Args:
+            count: how many at the most.
+            may_pickle: see `spare`.
+
         Returns:
-            The number of the first of them, at the owner, and the calls; None if none are left.
+            The number of the first of them, at the owner, and the calls; None if there are none.
         """
+        if not may_pickle and not self.is_stolen and not self.is_plain:
+            with self.lock:
+                return self._give_ahead(count)
         with self.lock:
-            if self._next < self._stop:
-                last = self._stop
-                self._stop = first = max(self._next, last - count)
-                if isinstance(self.calls, Batch):
-                    return self.base + first, self.calls.part(first, last)
-                return self.base + first, self.calls[first:last]
-            if isinstance(self.function, _Guarded):
-                return None
-            first, items = self._take_from_windows(count)
-            return (self.base + first, items) if items else None
+            if self._next >= self._stop:
+                first, items = self._take_from_windows(count)
+                if not items:
+                    return None
+                if isinstance(self.calls, Batch):  # as they came, whatever has become of these
+                    return self.base + first, self.calls.part(first, first + len(items))
+                return self.base + first, items
+            if self._ahead is not None and count <= self._stop - max(self._ahead_from, self._next):
+                return self._give_ahead(count)
+            last = self._stop
+            self._stop = self._ahead_from = first = max(self._next, last - count)
+            self._ahead = None
+            if isinstance(self.calls, Batch):
+                return self.base + first, self.calls.part(first, last)
+            return self.base + first, self.calls[first:last]
+
+    def _give_ahead(self, count: int) -> tuple[int, Batch] | None:
+        """Give calls that have been sealed ahead. The lock is held."""
+        first = max(self._next, self._ahead_from, self._stop - count)
+        if self._ahead is None or first >= self._stop:
+            return None
+        last, self._stop = self._stop, first
+        part = self._ahead[first - self._ahead_from : last - self._ahead_from]
+        return self.base + first, Batch(last - first, (part,), self.star)
+
+    def seal_ahead(self, count: int) -> bool:
+        """Seal the last calls of the bulk, so that they can be given at any time.
+
+        Args:
+            count: how many are to lie sealed.
+
+        Returns:
+            Whether the calls have to be sealed ahead for that.
+        """
+        if self.is_stolen or self.is_plain:
+            return False
+        with self.lock:
+            first = max(self._next, self._stop - count)
+            last = min(self._ahead_from, self._stop)
+        if first < last:
+            sealed = pack_calls(self.calls[first:last], self.star)
+            with self.lock:
+                ahead = self._ahead
+                self._ahead = sealed if ahead is None else sealed + ahead
+                self._ahead_from = first
+        return True
 
     def _take_from_windows(self, count: int) -> tuple[int, Sequence[Any]]:
         """Take pending calls off the right end of a window. The lock is held.
@@ -356,6 +462,9 @@ class Span:
         _, start, length, values, failures = segment
         self.deliver(Outcomes(start, length, values, failures))
         return self.unreported == 0
+
+
+Task = Future | Span
 
 
 class _Guarded(CallableWrapper):

@@ -6,10 +6,12 @@ Several calls of one function come as a span. One by itself needs no window to b
 from __future__ import annotations
 
 from scoop_mpi.columns import Batch
+from scoop_mpi.functions import Functions, SealedFunction, on_wire, passed_on
 from scoop_mpi.future import Future
 from scoop_mpi.messages import Call, Parcel
 from scoop_mpi.outcomes import Outbox, Outcomes, ReturnedValues
-from scoop_mpi.serializer import PLAIN, EncodedError, FunctionCodec, forwarded
+from scoop_mpi.serializer import PLAIN, EncodedError
+from scoop_mpi.values import Sealer
 
 
 class StolenCall(Future):
@@ -18,30 +20,43 @@ class StolenCall(Future):
     To a further thief it goes on as the parcel that it came in.
     """
 
-    __slots__ = ("_codec", "_outbox", "_parcel")
+    __slots__ = ("_functions", "_outbox", "_parcel", "_sealed", "_sealer")
 
-    _codec: FunctionCodec
+    _functions: Functions
     _outbox: Outbox
     _parcel: Parcel
+    _sealed: SealedFunction
+    _sealer: Sealer
 
-    def __init__(self, codec: FunctionCodec, outbox: Outbox) -> None:
+    def __init__(self, functions: Functions, sealer: Sealer, outbox: Outbox) -> None:
         self._function = _sealed_call
         self._arguments = ()
         self._watchers = None
-        self._codec = codec
+        self._functions = functions
+        self._sealer = sealer
         self._outbox = outbox
 
     @classmethod
-    def of_parcel(cls, parcel: Parcel, codec: FunctionCodec, outbox: Outbox) -> StolenCall:
+    def of_parcel(
+        cls,
+        parcel: Parcel,
+        function: SealedFunction,
+        functions: Functions,
+        sealer: Sealer,
+        outbox: Outbox,
+    ) -> StolenCall:
         """Return a new task.
 
         Args:
             parcel: the call.
-            codec: opens its function.
-            outbox: where its outcome goes.
+            function: what the parcel tells of its function.
+            functions: opens it.
+            sealer: seals the outcome.
+            outbox: where that goes.
         """
-        call = cls(codec, outbox)
+        call = cls(functions, sealer, outbox)
         call._parcel = parcel
+        call._sealed = function
         return call
 
     def __repr__(self) -> str:
@@ -52,27 +67,28 @@ class StolenCall(Future):
     @property
     def parcel(self) -> Parcel:
         """The call as it is sent on."""
-        owner, key, start, function, reduction, length, columns, star = self._parcel
-        batch = Batch(length, columns, star).trimmed()
-        sealed_reduction = None if reduction is None else forwarded(reduction)
-        return owner, key, start, forwarded(function), sealed_reduction, *batch
+        owner, key, start, _, reduction, length, columns, star = self._parcel
+        sealed_reduction = None if reduction is None else passed_on(reduction)
+        return owner, key, start, on_wire(self._sealed), sealed_reduction, length, columns, star
 
     def run(self) -> None:
         """Make the call, and put its outcome into the outbox. The caller has claimed it."""
-        owner, key, start, sealed, _, length, columns, star = self._parcel
+        owner, key, start, _, _, length, columns, star = self._parcel
         failures: dict[int, BaseException | EncodedError] = {}
-        value = None
+        value = interrupt = None
         try:
-            self._function = function = self._codec.open(sealed)
+            self._function = function = self._functions.open(self._sealed)
             arguments = Batch(length, columns, star).open_call(function)
-            value = function(*arguments)
+            value = self._sealer.take([function(*arguments)])
         except BaseException as error:
-            failures = {0: error}
+            failures = {0: self._sealer.failure(error)}
+            if isinstance(error, KeyboardInterrupt):
+                interrupt = error
         self._function = None
         # Of a reduction, too, the partial value of one call is what it returned.
         self._outbox.append((owner, key, Outcomes(start, 1, [value], failures)))
-        if failures and isinstance(failures[0], KeyboardInterrupt):
-            raise failures[0]
+        if interrupt is not None:
+            raise interrupt
 
 
 class LoneCall(StolenCall):
@@ -85,17 +101,23 @@ class LoneCall(StolenCall):
 
     @classmethod
     def of_call(
-        cls, call: Call, codec: FunctionCodec, outbox: Outbox, returned: ReturnedValues
+        cls,
+        call: Call,
+        functions: Functions,
+        sealer: Sealer,
+        outbox: Outbox,
+        returned: ReturnedValues,
     ) -> LoneCall:
         """Return a new task.
 
         Args:
             call: the message.
-            codec: opens its function.
-            outbox: where its outcome goes, unless it is
+            functions: opens its function.
+            sealer: seals the outcome.
+            outbox: where that goes, unless it is
             returned: a plain value, which goes here.
         """
-        task = cls(codec, outbox)
+        task = cls(functions, sealer, outbox)
         task._call = call
         task._returned = returned
         return task
@@ -110,10 +132,11 @@ class LoneCall(StolenCall):
         """See `StolenCall`."""
         _, owner, key, sealed, arguments = self._call
         try:
-            self._function = function = self._codec.open((sealed, ()))
-            value = function(*arguments)
+            self._function = function = self._functions.codec.open((sealed, ()))
+            value = self._sealer.take([function(*arguments)])
         except BaseException as error:
-            self._outbox.append((owner, key, Outcomes(0, 1, [None], {0: error})))
+            failure = self._sealer.failure(error)
+            self._outbox.append((owner, key, Outcomes(0, 1, [None], {0: failure})))
             if isinstance(error, KeyboardInterrupt):
                 raise
         else:

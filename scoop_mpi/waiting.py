@@ -89,6 +89,7 @@ class Arrivals:
         """
         runtime = self._hub.runtime
         self._hub.run_due_callbacks()
+        self._hub.answer_pump()
         if deadline is not None and runtime.clock() > deadline:
             return False
         for future, _ in self._not_tried:

@@ -18,17 +18,23 @@ task seen in `ready` is still there a moment later.
 from __future__ import annotations
 
 import itertools
+import logging
 import math
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from scoop_mpi import policy
-from scoop_mpi.columns import Batch, Sealed, seal, seal_calls
-from scoop_mpi.errors import UNGUARDED, CancelledError, NotStartedProperly, SerializationError
+from scoop_mpi import log, policy
+from scoop_mpi.columns import Batch
+from scoop_mpi.errors import UNGUARDED, CancelledError, NotStartedProperly
+from scoop_mpi.functions import FunctionName, Functions, LargeFunction, OwnFunction, SealedFunction
 from scoop_mpi.future import Future
+from scoop_mpi.giving import Giver
 from scoop_mpi.messages import (
     Call,
+    FunctionSent,
+    FunctionWanted,
     Message,
     Parcel,
     Results,
@@ -42,18 +48,11 @@ from scoop_mpi.messages import (
     make,
 )
 from scoop_mpi.outcomes import FutureGroup, Outbox, Outcomes, ReturnedValues
-from scoop_mpi.serializer import (
-    PLAIN,
-    EncodedError,
-    FunctionCodec,
-    Payload,
-    encode_error,
-    forwarded,
-)
-from scoop_mpi.span import Span
+from scoop_mpi.serializer import EncodedError
+from scoop_mpi.span import Span, Task
 from scoop_mpi.stolen import LoneCall, StolenCall
+from scoop_mpi.values import Sealer, column_of
 
-Task = Future | Span
 BROKER_RANK = 0
 
 
@@ -65,15 +64,21 @@ class Worker:
         size: the number of ranks.
         host: the name of this rank's host, for error messages.
         constants_version: tells the newest version of the constants that this rank has heard of.
+        warn: called with a text for the user; None: the log gets it.
     """
 
     def __init__(
-        self, rank: int, size: int, host: str, constants_version: Callable[[], int]
+        self,
+        rank: int,
+        size: int,
+        host: str,
+        constants_version: Callable[[], int],
+        warn: Callable[[str], object] | None = None,
     ) -> None:
         self.rank = rank
         self.size = size
-        self.host = host
-        self.codec = FunctionCodec()
+        self.functions = Functions(rank, warn or logging.getLogger(log.NAME).warning)
+        self.sealer = Sealer(rank, host)
         self.ready: dict[Task, None] = ImportGuard()
         self.elsewhere: dict[Task, None] = ImportGuard()
         self.given: dict[int, Span | FutureGroup | Future] = {}
@@ -83,12 +88,24 @@ class Worker:
         self.has_asked = False
         self.is_stopping = False
         self.runs_tasks = not policy.only_serves(rank, size)
+        # Whether the oldest tasks are to be sealed ahead, as code of the user's has to run for it.
+        self.should_seal_ahead = size > 1
+        # The oldest task when that was last done, and how many there were, if not more than enough.
+        self._sealed_from: Callable[[], Task | None] = lambda: None
+        self._sealed_count: float = 0
+        # What may be let go of where finalizers of the user's may run.
+        self.discarded: deque[object] = deque()
         self._may_ask = False  # for work: before the program has been imported, and after its end
         self._constants_version = constants_version
         self._results_interval = policy.RESULTS_INTERVAL * size
         self._patient_outcomes = 0  # in the outbox: those whose span goes on here
         self._waiting_since: float | None = None
-        self._keys = itertools.count(1)
+        self._waiting_work: list[Work] = []  # for large functions
+        self._wanted: set[FunctionName] = set()
+        self._arrived: list[LargeFunction] = []  # held until the work that waits has what it needs
+        self._giver = Giver(
+            rank, self.runs_tasks, self.functions, self.given, self.claim, self.forget
+        )
 
     def open_queues(self) -> None:
         """Let tasks be submitted: the program has been imported, or is about to run as root."""
@@ -152,25 +169,65 @@ class Worker:
             self._waiting_since = now
         return now - self._waiting_since >= self._results_interval or now == math.inf
 
-    def has_spare(self, keep: int) -> bool:
-        """Say whether there are more than `keep` calls that nobody has begun."""
+    def has_spare(self, keep: int, may_pickle: bool = True) -> bool:
+        """Say whether there are more than `keep` calls that could be given away.
+
+        Args:
+            keep: how many must stay here.
+            may_pickle: whether code of the user's may run for it; see `giving`.
+        """
         left = -keep
+        tasks = itertools.chain(self.ready, self.elsewhere) if self.elsewhere else self.ready
+        looks = math.inf if may_pickle else policy.MOST_LOOKED_AT + keep
         try:
-            for queue in (self.ready, self.elsewhere) if self.elsewhere else (self.ready,):
-                for task in queue:
-                    left += task.spare if isinstance(task, Span) else 1
-                    if left > 0:
-                        return True
+            for task in tasks:
+                if may_pickle and not isinstance(task, Span):
+                    left += 1
+                else:
+                    left += self._giver.spare(task, may_pickle)
+                if left > 0:
+                    return True
+                looks -= 1
+                if looks < 0:
+                    break
         except RuntimeError:  # a thread of the program is changing the queue: ask again later
-            pass
+            return False
+        if not may_pickle and (self.ready or self.elsewhere):
+            self.should_seal_ahead = True
         return False
 
-    def offer(self, keep: int) -> bool:
+    def offer(self, keep: int, may_pickle: bool = True) -> bool:
         """Say whether to tell the broker of work to spare: there is, and it has not been told."""
-        if self.has_offered or self.size == 1 or self.is_stopping or not self.has_spare(keep):
+        if (
+            self.has_offered
+            or self.size == 1
+            or self.is_stopping
+            or not self.has_spare(keep, may_pickle)
+        ):
             return False
         self.has_offered = True
         return True
+
+    def seal_ahead(self) -> None:
+        """Seal the oldest tasks, for the pump to give away. For the thread of the program."""
+        count = len(self.ready)
+        oldest = list(itertools.islice(self.ready, policy.SEALED_AHEAD))
+        if not oldest:
+            return
+        if (
+            oldest[0] is self._sealed_from()
+            and count <= self._sealed_count
+            and isinstance(oldest[0], Future)
+        ):
+            return  # there is nothing new among them
+        self._sealed_from = weakref.ref(oldest[0])
+        self._sealed_count = math.inf if len(oldest) == policy.SEALED_AHEAD else count
+        self.should_seal_ahead = self._giver.seal_ahead(oldest)
+
+    def seal_elsewhere(self, future: Future) -> None:
+        """Seal a future of another thread's, which is about to be submitted, in that thread."""
+        if self.size > 1 and not self._giver.spare(future, may_pickle=False):
+            self._giver.seal_futures_ahead([future])
 
     def deliver(self, span: Span, outcomes: Outcomes) -> None:
         """Take in outcomes of calls that ran here: the `outlet` of this rank's own spans."""
@@ -203,14 +260,17 @@ class Worker:
         """The program has ended: drop what nobody has begun."""
         self.is_stopping = True
         self._may_ask = False
+        self._waiting_work.clear()
         for queue in (self.ready, self.elsewhere):
             for task in list(queue):
                 if queue.pop(task, queue) is None and isinstance(task, Future):
-                    task.complete(None, CancelledError("the program has ended"))
+                    self._complete(task, None, CancelledError("the program has ended"))
 
     # ------------------------------------------------------------ what other ranks say
 
-    def handle(self, source: int, message: Message, keep: int) -> list[Send]:
+    def handle(
+        self, source: int, message: Message, keep: int, may_pickle: bool = True
+    ) -> list[Send]:
         """Take in a message of rank `source`; return what to send.
 
         Args:
@@ -218,6 +278,7 @@ class Worker:
             message: what it says.
             keep: how many calls a thief must leave here: 0 while this rank is busy with others, 1
                 when it is about to begin one.
+            may_pickle: whether code of the user's may run; see `giving`.
 
         Raises:
             TypeError: the message is none that a worker understands.
@@ -233,10 +294,14 @@ class Worker:
                 self._settle(message.segments)
                 return []
             case Work():
-                self._take_in(message.parcels)
-                return self.share(message.followers, keep) if message.followers else []
+                return self._take_in(message, keep, may_pickle)
             case Steal():
-                return self.share(message.thieves, keep)
+                return self.share(message.thieves, keep, may_pickle)
+            case FunctionWanted():
+                payload = self.functions.payload_of(message.number)
+                return [Send(source, FunctionSent(message.number, payload))]
+            case FunctionSent():
+                return self._take_function(source, message, keep, may_pickle)
             case _:
                 raise TypeError(f"rank {self.rank} got {message!r} from rank {source}")
 
@@ -244,58 +309,121 @@ class Worker:
         """Take in a call that another rank has given away."""
         self.has_asked = False
         if not self.is_stopping:
-            self.ready[LoneCall.of_call(call, self.codec, self.outbox, self.returned)] = None
+            task = LoneCall.of_call(call, self.functions, self.sealer, self.outbox, self.returned)
+            self.ready[task] = None
 
     def take_value(self, source: int, returned: Returned) -> None:
         """Take in what a call has returned that this rank has given away."""
         future = self.given.pop(returned.key)
         if not isinstance(future, Future):
             raise TypeError(f"rank {self.rank} got {returned!r} from rank {source}")
-        future.complete(returned.value, None)
+        self._complete(future, returned.value, None)
+
+    def _complete(self, future: Future, value: Any, error: BaseException | None) -> None:
+        """Complete a future. What it no longer needs is let go of elsewhere."""
+        self.discarded += (future, future.call)
+        future.complete(value, error)
 
     def _settle(self, segments: list[Segment]) -> None:
         for segment in segments:
             owed = self.given[segment[0]]
-            if isinstance(owed, Future):
-                owed = FutureGroup([owed])
-            if owed.settle(segment):
+            if isinstance(owed, Span):
+                is_settled = owed.settle(segment)
+            else:
+                group = owed if isinstance(owed, FutureGroup) else FutureGroup([owed], owed.call[0])
+                is_settled = group.settle(segment, self.discarded)
+            if is_settled:
                 self.given.pop(segment[0], None)  # unless the last call ran here
+            self.discarded.append(owed)
 
-    def _take_in(self, parcels: list[Parcel]) -> None:
+    def _take_in(self, work: Work, keep: int, may_pickle: bool) -> list[Send]:
+        """Take in work; or if large functions of it aren't here, ask their owners for them."""
+        missing = self._missing(work)
+        if missing and not self.is_stopping:
+            self._waiting_work.append(work)
+            asked = missing - self._wanted
+            self._wanted |= asked
+            return [Send(name.owner, FunctionWanted(name.number)) for name in sorted(asked)]
         self.has_asked = False
-        if self.is_stopping:
-            return
-        for parcel in parcels:
-            owner, key, start, function, reduction, length, columns, star = parcel
-            if length == 1:
-                self.ready[StolenCall.of_parcel(parcel, self.codec, self.outbox)] = None
-                continue
-            span = Span(
-                owner,
-                Batch(length, columns, star),
-                star,
-                self.send_outcomes,
-                function_payload=forwarded(function),
-                reduction_payload=None if reduction is None else forwarded(reduction),
-                key=key,
-                base=start,
-            )
-            self.ready[span] = None
+        if not self.is_stopping:
+            for parcel in work.parcels:
+                self.ready[self._task_of(parcel)] = None
+        return self.share(work.followers, keep, may_pickle) if work.followers else []
 
-    def share(self, thieves: tuple[int, ...], keep: int) -> list[Send]:
+    def _missing(self, work: Work) -> set[FunctionName]:
+        """Return the names of the functions that have to come before the calls can be made."""
+        names: set[FunctionName] = set()
+        for owner, _, _, function, reduction, length, *_ in work.parcels:
+            # A call by itself is its own partial value: it takes no reduction.
+            for sealed in (function, reduction if length > 1 else None):
+                if (
+                    isinstance(sealed, FunctionName)
+                    and owner != self.rank
+                    and self.functions.find(sealed) is None
+                ):
+                    names.add(sealed)
+        return names
+
+    def _take_function(
+        self, source: int, message: FunctionSent, keep: int, may_pickle: bool
+    ) -> list[Send]:
+        """Take in a large function, and the work that has waited for it."""
+        name = FunctionName(source, message.number)
+        if name not in self._wanted:
+            raise TypeError(f"rank {self.rank} got {message!r} from rank {source}")
+        self._wanted.discard(name)
+        self._arrived.append(self.functions.take_in(name, message.payload))
+        waiting, self._waiting_work = self._waiting_work, []
+        sends = []
+        for work in waiting:
+            sends += self._take_in(work, keep, may_pickle)
+        if not self._waiting_work:
+            self._arrived.clear()
+        return sends
+
+    def _task_of(self, parcel: Parcel) -> Task:
+        """Return the task that a parcel brings."""
+        owner, key, start, function, reduction, length, columns, star = parcel
+        sealed: SealedFunction | None = self.functions.find(function)
+        own = self.given[key] if owner == self.rank else None
+        if own is not None:  # calls that come home: the function itself is here
+            called = own.call[0] if isinstance(own, Future) else own.function
+            assert called is not None
+            sealed = OwnFunction(called, function)
+        if length == 1:
+            assert sealed is not None
+            return StolenCall.of_parcel(parcel, sealed, self.functions, self.sealer, self.outbox)
+        span = Span(
+            owner,
+            Batch(length, columns, star),
+            star,
+            self.send_outcomes,
+            function_payload=sealed,
+            reduction_payload=None if reduction is None else self.functions.find(reduction),
+            sealer=self.sealer,
+            key=key,
+            base=start,
+        )
+        if isinstance(own, Span) and reduction is not None and own.reduction is not None:
+            span.reduction_payload = OwnFunction(own.reduction, reduction)
+        return span
+
+    def share(self, thieves: tuple[int, ...], keep: int, may_pickle: bool = True) -> list[Send]:
         """Give work to other ranks.
 
         Args:
             thieves: which ones.
             keep: how many calls must stay here; see `handle`.
+            may_pickle: see `handle`.
 
         Returns:
             What to send: work, or to the broker that there was none for some of them.
         """
-        if len(thieves) == 1 and not keep and (call := self.lone_call()) is not None:
+        if len(thieves) == 1 and not keep and (call := self.lone_call(may_pickle)) is not None:
             return [Send(thieves[0], call)]
         version = self._constants_version()
-        parcels_of_teams = self._parcels(len(thieves), keep)
+        tasks = itertools.chain(self.elsewhere, self.ready)
+        parcels_of_teams = self._giver.parcels(tasks, len(thieves), keep, may_pickle)
         sends = []
         unserved: list[int] = []
         teams = policy.teams(thieves)
@@ -306,113 +434,21 @@ class Worker:
                 unserved += team
         if unserved:
             self.has_offered = False
+            if not may_pickle and (self.ready or self.elsewhere):
+                self.should_seal_ahead = True
             most = policy.MOST_HANDED_BACK
             for first in range(0, len(unserved), most):
                 thieves = tuple(unserved[first : first + most])
                 sends.append(Send(BROKER_RANK, StealFailed(thieves)))
         return sends
 
-    def lone_call(self) -> Call | None:
+    def lone_call(self, may_pickle: bool = True) -> Call | None:
         """Give away the only task there is, if it can go as a `Call`."""
         if len(self.ready) != 1 or self.elsewhere:
             return None
         tasks = list(self.ready)
-        if not tasks or type(task := tasks[0]) is not Future:
-            return None
-        try:
-            function, arguments = task.call
-        except RuntimeError:
-            return None  # another thread has just made it
-        if not PLAIN.issuperset(map(type, arguments)):
-            return None
-        try:
-            data, buffers = self.codec.seal(function)
-        except SerializationError as error:
-            if self.claim(task):
-                task.complete(None, error)
-            return None
-        if type(data) is not bytes or buffers or not self.claim(task):
-            return None
-        key = next(self._keys)
-        self.given[key] = task
-        return make(Call, (self._constants_version(), self.rank, key, data, arguments))
-
-    def _parcels(self, thieves: int, keep: int) -> list[list[Parcel]]:
-        """Take the oldest work for some thieves; return what each team of them gets."""
-        # Of very many futures the oldest are enough to look at.
-        most = policy.FUTURES_PER_THIEF * (thieves + 1) + keep
-        singles: list[Task] = []
-        for task in list(itertools.islice(itertools.chain(self.elsewhere, self.ready), most)):
-            if isinstance(task, Future) or task.spare == 1:
-                singles.append(task)
-            elif (spare := task.spare) > 1:
-                if singles:
-                    keep = 0  # there is this one left
-                    break
-                counts = policy.shares(spare, thieves, keep, self.runs_tasks)
-                return [self._wrap_calls(task, sum(team)) for team in policy.teams(counts)]
-        hands = policy.deal(singles, thieves, keep, self.runs_tasks)
-        return [self._wrap_tasks(policy.merged(team)) for team in policy.teams(hands)]
-
-    def _wrap_calls(self, span: Span, count: int) -> list[Parcel]:
-        """Take calls off a span; return the parcel, or none if there is nothing to send."""
-        gift = span.give(count) if count else None
-        if gift is None:
-            return []
-        start, calls = gift
-        if not span.unclaimed:
-            self.forget(span)
-        try:
-            function, reduction = self._seal_functions(span)
-        except SerializationError as error:
-            length = calls.length if isinstance(calls, Batch) else len(calls)
-            failures = dict.fromkeys(range(length), error)
-            span.outlet(span, Outcomes(start, length, [None] * length, failures))
-            return []
-        if span.owner == self.rank and not span.key:
-            span.key = next(self._keys)
-            self.given[span.key] = span
-        batch = calls.trimmed() if isinstance(calls, Batch) else seal_calls(calls, span.star)
-        return [(span.owner, span.key, start, function, reduction, *batch)]
-
-    def _seal_functions(self, span: Span) -> tuple[Payload, Payload | None]:
-        if span.function_payload is None:
-            if span.function is None:
-                raise RuntimeError(f"{span!r} has no function")
-            if span.reduction is not None:
-                span.reduction_payload = self.codec.seal(span.reduction)
-            span.function_payload = self.codec.seal(span.function)
-        return span.function_payload, span.reduction_payload
-
-    def _wrap_tasks(self, tasks: list[Task]) -> list[Parcel]:
-        """Claim single tasks; return them as parcels, futures of one function in one."""
-        parcels: list[Parcel] = []
-        groups: dict[tuple[int, int], list[Future]] = {}
-        for task in tasks:
-            if isinstance(task, Span):
-                parcels += self._wrap_calls(task, 1)
-            elif not self.claim(task):
-                continue
-            elif isinstance(task, StolenCall):
-                parcels.append(task.parcel)
-            else:
-                function, arguments = task.call
-                groups.setdefault((id(function), len(arguments)), []).append(task)
-        for futures in groups.values():
-            parcels += self._wrap_futures(futures)
-        return parcels
-
-    def _wrap_futures(self, futures: list[Future]) -> list[Parcel]:
-        try:
-            payload = self.codec.seal(futures[0].call[0])
-        except SerializationError as error:
-            for future in futures:
-                future.complete(None, error)
-            return []
-        key = next(self._keys)
-        self.given[key] = FutureGroup(futures)
-        batch = seal_calls([future.call[1] for future in futures], star=True)
-        return [(self.rank, key, 0, payload, None, *batch)]
+        fields = self._giver.lone_call(tasks[0], may_pickle) if tasks else None
+        return None if fields is None else make(Call, (self._constants_version(), *fields))
 
     # ------------------------------------------------------------ helpers
 
@@ -427,14 +463,10 @@ class Worker:
 
     def _seal_outcomes(self, key: int, outcomes: Outcomes) -> Segment:
         failures = {
-            offset: error
-            if isinstance(error, EncodedError)
-            else encode_error(error, self.rank, self.host)
+            offset: error if isinstance(error, EncodedError) else self.sealer.failure(error)
             for offset, error in outcomes.failures.items()
         }
-        values = outcomes.values
-        column = values if isinstance(values, Sealed) else seal(values)
-        return key, outcomes.start, outcomes.length, column, failures
+        return key, outcomes.start, outcomes.length, column_of(outcomes.values), failures
 
 
 class ImportGuard(dict[Any, None]):

@@ -171,7 +171,7 @@ def _measure_handling() -> dict[str, float]:
         thief.handle(1, Work(0, [parcel]), 1)
         stolen = thief.ready.popitem()[0]
         assert isinstance(stolen, Span)
-        stolen.open(thief.codec)
+        stolen.open(thief.functions)
         window = stolen.claim()
         assert window is not None
         window.run()

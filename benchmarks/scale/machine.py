@@ -34,9 +34,8 @@ from scoop_mpi.messages import Call, Frames, Results, Returned, Work, WorkWanted
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.policy import MOST_SUSPENDED
 from scoop_mpi.runtime import ROOT_RANK, Runtime
-from scoop_mpi.span import Span, Window
+from scoop_mpi.span import Span, Task, Window
 from scoop_mpi.stolen import StolenCall
-from scoop_mpi.worker_state import Task
 
 Letter = tuple[int, Frames, Kind]
 _ASLEEP = -1.0  # instead of the moment since when the pump has been counting its pauses
@@ -413,7 +412,7 @@ class SimulatedRank:
 
     def _work_off(self, span: Span) -> Job:
         """`Hub._work_off`."""
-        span.open(self.worker.codec)
+        span.open(self.worker.functions)
         while (window := span.claim()) is not None:
             yield from self._run_window(window)
             if self.notified:

@@ -43,6 +43,11 @@ def compute(seconds: float, holds_gil: bool = False) -> None:
     _active[-1].compute(seconds, holds_gil)
 
 
+def is_pump_at_work() -> bool:
+    """Say whether what runs now is what the pump of a rank does."""
+    return _active[-1].is_pump_at_work
+
+
 class Deadlock(AssertionError):
     """Nothing can move any more."""
 
@@ -69,6 +74,7 @@ class Simulation:
         self._running: _SimulatedRank | None = None
         self._value: Any = None
         self.steps = 0
+        self.is_pump_at_work = False
 
     def run(self, program: Callable[[], Any]) -> Any:
         """Run `program` on the root until all ranks have ended; return what it returned.
@@ -168,10 +174,12 @@ class Simulation:
             return False
         current.hub = rank.job.hub
         self._running = rank
+        self.is_pump_at_work = True
         try:
             return rank.pump()
         finally:
             self._running = None
+            self.is_pump_at_work = False
 
     def _leave(self, rank: _SimulatedRank) -> None:
         rank.place = getcurrent()

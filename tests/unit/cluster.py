@@ -19,8 +19,8 @@ from scoop_mpi.messages import (
     WorkWanted,
 )
 from scoop_mpi.reduction import Tree
-from scoop_mpi.span import Span, Window
-from scoop_mpi.worker_state import BROKER_RANK, Task, Worker
+from scoop_mpi.span import Span, Task, Window
+from scoop_mpi.worker_state import BROKER_RANK, Worker
 from tests.unit.helpers import bracket, make_future, over_the_wire, the_tree
 
 # How often each task has run: functions that are sent by name can only leave it in their module.
@@ -127,7 +127,7 @@ class Cluster:
             assert worker.claim(task)
             task.run()
             return True
-        task.open(worker.codec)
+        task.open(worker.functions)
         window = task.claim()
         if window is not None:
             place.windows.append(window)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from scoop_mpi.columns import Batch, Column
+from scoop_mpi.functions import FunctionOnWire
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
     ConstantsProposed,
@@ -51,7 +52,7 @@ class OpenParcel(NamedTuple):
     key: int
     start: int
     calls: list[Any]
-    reduction: Payload | None
+    reduction: FunctionOnWire | None
 
 
 def parcels_of(work: Work) -> list[OpenParcel]:
@@ -71,7 +72,7 @@ def segment_over_the_wire(segment: Segment) -> Segment:
 
 def column_over_the_wire(column: Column) -> Column:
     """Return the column as another rank gets it."""
-    return segment_over_the_wire((1, 0, len(column), column, {}))[3]
+    return batch_over_the_wire(Batch(len(column), (column,), star=False)).columns[0]
 
 
 def make_future(function: Callable[..., Any], *arguments: Any) -> Future:

@@ -13,8 +13,8 @@ from scoop_mpi.messages import Call, Message, Returned, Work, WorkWanted, decode
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.serializer import FunctionCodec
+from scoop_mpi.span import Task
 from scoop_mpi.transport import Endpoint, Fabric
-from scoop_mpi.worker_state import Task
 
 
 class NoIdling:
@@ -66,7 +66,7 @@ def lone_call() -> Call:
 def test_a_rank_without_work_keeps_nothing_of_the_last_task(
     message: Message, hub: Hub, ends: list[Endpoint]
 ) -> None:
-    queue = hub.ready = hub.runtime.worker.ready = WatchedQueue()
+    queue = hub.queue = hub.ready = hub.runtime.worker.ready = WatchedQueue()
     ends[0].send(1, encode(message))
     hub.serve_until(lambda: ends[0].has_mail)
     assert [reference() for reference in queue.seen] == [None]

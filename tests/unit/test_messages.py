@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoop_mpi import messages
-from scoop_mpi.columns import Sealed, Unsendable
+from scoop_mpi.columns import Block, Sealed
+from scoop_mpi.functions import FunctionName
 from scoop_mpi.messages import (
     Call,
     ConstantsMapped,
@@ -20,6 +21,8 @@ from scoop_mpi.messages import (
     ConstantsProposed,
     ConstantsPublished,
     ConstantsRefused,
+    FunctionSent,
+    FunctionWanted,
     ImportFailed,
     Leave,
     Message,
@@ -36,6 +39,7 @@ from scoop_mpi.messages import (
     bytes_of,
 )
 from scoop_mpi.serializer import EncodedError
+from scoop_mpi.values import SealedValues
 from tests.unit.helpers import over_the_wire
 
 ranks = st.integers(0, 100_000)
@@ -44,23 +48,24 @@ texts = st.text(max_size=5)
 buffers = st.binary(max_size=40).map(pickle.PickleBuffer)
 plain_things = st.none() | st.integers() | st.floats(allow_nan=False) | texts | st.binary()
 payloads = st.tuples(st.binary(max_size=20) | buffers, st.lists(buffers, max_size=3).map(tuple))
-entries = payloads | st.builds(Unsendable, texts)
+blocks = st.builds(Block, payloads | texts, st.integers(1, 3))
+pieces = st.tuples(blocks, st.integers(0, 1), st.integers(1, 3))
+plain_values = st.lists(st.integers() | texts, max_size=4)
+functions = payloads | st.builds(FunctionName, ranks, numbers)
 columns = (
     st.lists(st.integers() | texts, max_size=4)
     | st.builds(range, st.integers(0, 10**12))
-    | st.builds(Sealed, st.lists(entries, max_size=3), st.none())
-    | st.builds(
-        Sealed,
-        st.lists(entries, min_size=2, max_size=3),
-        st.lists(st.integers(0, 1), max_size=6),
-    )
+    | st.builds(Sealed, st.lists(pieces, max_size=3))
+)
+values = plain_values | st.builds(
+    SealedValues, st.lists(st.tuples(plain_things) | payloads | texts, max_size=3)
 )
 parcels = st.tuples(
     ranks,
     numbers,
     numbers,
-    payloads,
-    st.none() | payloads,
+    functions,
+    st.none() | functions,
     numbers,
     st.lists(columns, max_size=3).map(tuple),
     st.booleans(),
@@ -70,7 +75,7 @@ segments = st.tuples(
     numbers,
     numbers,
     numbers,
-    columns,
+    values,
     st.dictionaries(numbers, encoded_errors, max_size=2),
 )
 constants = st.dictionaries(texts, payloads, max_size=3)
@@ -87,6 +92,8 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Results: st.builds(Results, numbers, st.lists(segments, max_size=3), st.booleans()),
     Call: st.builds(Call, numbers, ranks, numbers, st.binary(), st.lists(plain_things).map(tuple)),
     Returned: st.builds(Returned, numbers, numbers, plain_things, st.booleans()),
+    FunctionWanted: st.builds(FunctionWanted, numbers),
+    FunctionSent: st.builds(FunctionSent, numbers, payloads),
     ConstantsProposed: st.builds(ConstantsProposed, numbers, constants),
     ConstantsRefused: st.builds(ConstantsRefused, numbers, texts),
     ConstantsPublished: st.builds(ConstantsPublished, numbers, ranks, numbers, constants),
@@ -104,7 +111,11 @@ def plain(part: Any) -> Any:
     if isinstance(part, (pickle.PickleBuffer, bytearray, memoryview, bytes)):
         return bytes(bytes_of(part))
     if isinstance(part, Sealed):
-        return Sealed, plain(part.entries), part.index
+        return Sealed, [
+            (plain(block.payload), block.count, first, last) for block, first, last in part.pieces
+        ]
+    if isinstance(part, SealedValues):
+        return SealedValues, plain(part.entries)
     if isinstance(part, tuple | list):
         return type(part), [plain(inner) for inner in part]
     if isinstance(part, dict):

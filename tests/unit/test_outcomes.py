@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
-from scoop_mpi.columns import seal
 from scoop_mpi.errors import SerializationError
 from scoop_mpi.messages import Results
 from scoop_mpi.outcomes import FutureGroup, Outcomes
 from scoop_mpi.serializer import encode_error
+from scoop_mpi.values import Sealer, column_of
 from tests.unit.helpers import Box, Unpicklable, Ununpicklable, make_future, over_the_wire
 
 
@@ -16,10 +17,15 @@ def square(x: Any) -> Any:
     return x * x
 
 
+def sealed_values(*values: Any) -> Any:
+    """Return values as they are sent."""
+    return column_of(list(map(Sealer(1, "node1").value, values)))
+
+
 def test_outcomes_open_to_values_and_all_kinds_of_failures() -> None:
     error = ValueError("here")
     encoded = encode_error(KeyError("there"), 1, "node1")
-    values = seal([Box(1), None, None, Unpicklable()])
+    values = sealed_values(Box(1), None, None, Unpicklable())
     opened, failures = Outcomes(0, 4, values, {1: error, 2: encoded}).open()
     assert list(opened) == [Box(1), None, None, None]
     assert failures[1] is error
@@ -29,19 +35,22 @@ def test_outcomes_open_to_values_and_all_kinds_of_failures() -> None:
 
 def test_a_group_completes_its_futures_and_says_when_all_are_done() -> None:
     futures = [make_future(square, x) for x in range(4)]
-    group = FutureGroup(futures)
+    group = FutureGroup(futures, square)
+    discarded: deque[object] = deque()
     error = encode_error(ValueError("no"), 1, "node1")
-    assert not group.settle((1, 2, 2, [4, None], {1: error}))
+    assert not group.settle((1, 2, 2, [4, None], {1: error}), discarded)
     assert [future.is_done for future in futures] == [False, False, True, True]
-    assert group.settle((1, 0, 2, [0, 1], {}))
+    assert group.settle((1, 0, 2, [0, 1], {}), discarded)
+    assert len(discarded) == len(futures)
     assert [future.failure for future in futures[:3]] == [None] * 3
     assert repr(futures[3].failure) == "ValueError('no')"
 
 
 def test_a_value_that_cannot_be_opened_fails_its_future_alone() -> None:
     futures = [make_future(square, x) for x in range(3)]
-    values = over_the_wire(Results(0, [(1, 0, 3, seal([Box(0), Ununpicklable(), Box(2)]), {})]))
-    assert FutureGroup(futures).settle(values.segments[0])
+    sealed = sealed_values(Box(0), Ununpicklable(), Box(2))
+    (segment,) = over_the_wire(Results(0, [(1, 0, 3, sealed, {})])).segments
+    assert FutureGroup(futures, square).settle(segment, deque())
     assert [type(future.failure) for future in futures] == [
         type(None),
         SerializationError,

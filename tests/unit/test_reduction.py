@@ -30,7 +30,7 @@ def combined(operation: Any, segments: list[tuple[int, int]], items: list[Any]) 
     """Reduce `items` as ranks would that have run these segments of calls."""
     tree = Tree(operation, len(items))
     for start, stop in segments:
-        values, failures = fold(operation, start, items[start:stop], {})
+        values, failures = fold(operation, start, items[start:stop])
         assert not failures
         tree.add(start, stop - start, values)
     return tree.result()
@@ -90,14 +90,9 @@ def test_intervals_are_aligned_tile_the_items_and_are_as_large_as_can_be(
 
 @given(st.integers(0, 10**4), st.integers(0, 10**4))
 def test_few_values_are_left_to_send(start: int, length: int) -> None:
-    values, _ = fold(operator.add, start, [1] * length, {})
+    values, _ = fold(operator.add, start, [1] * length)
     assert sum(values) == length
     assert len(values) <= 2 * length.bit_length()
-
-
-def test_a_failed_call_is_all_that_is_reported() -> None:
-    first, second = ValueError("first"), ValueError("second")
-    assert fold(bracket, 5, ["a", None, "b", None], {3: second, 1: first}) == ([], {1: first})
 
 
 class Outrage(BaseException):
@@ -109,7 +104,7 @@ def test_an_operation_that_fails_is_a_failure(error: BaseException) -> None:
     def fail(left: str, right: str) -> str:
         raise error
 
-    assert fold(fail, 0, names(0, 4), {}) == ([], {0: error})
+    assert fold(fail, 0, names(0, 4)) == ([], {0: error})
 
 
 def test_an_operation_that_fails_at_the_owner_raises_there() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 
 from scoop_mpi import messages
-from scoop_mpi.columns import seal
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
     Call,
@@ -25,6 +24,7 @@ from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.outcomes import Outcomes
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.transport import Endpoint, Fabric
+from scoop_mpi.values import SealedValues
 
 Inbox = Callable[[int], list[Message]]
 
@@ -194,7 +194,7 @@ def test_a_large_message_is_the_last_of_a_step(root: Runtime, ends: list[Endpoin
         assert not root.worker.claim(future)
     for rank in (1, 2):
         array = bytearray(1 << 20)
-        values = seal([pickle.PickleBuffer(array)])
+        values = SealedValues([(b"", (pickle.PickleBuffer(array),))])
         say(ends, rank, Results(0, [(rank, 0, 1, values, {})]))
     assert root.step()
     assert [future.is_done for future in futures] == [True, False]

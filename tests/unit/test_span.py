@@ -19,11 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from scoop_mpi.columns import Batch, seal_calls
 from scoop_mpi.errors import SerializationError
+from scoop_mpi.functions import Functions
 from scoop_mpi.messages import Results
 from scoop_mpi.outcomes import Outcomes
 from scoop_mpi.reduction import Tree
 from scoop_mpi.serializer import FunctionCodec
 from scoop_mpi.span import LARGEST_WINDOW, Span, Window
+from scoop_mpi.values import Sealer
 from scoop_mpi.worker_state import Worker
 from tests.unit.helpers import (
     Box,
@@ -36,6 +38,8 @@ from tests.unit.helpers import (
     the_tree,
 )
 
+SEALER = Sealer(1, "node1")
+
 
 def make_span(function: Callable[..., Any], calls: Any, star: bool = False, **more: Any) -> Span:
     """Return a span at its owner, rank 0."""
@@ -45,9 +49,11 @@ def make_span(function: Callable[..., Any], calls: Any, star: bool = False, **mo
 def carry_off(span: Span, gift: tuple[int, Any], outlet: Any, **more: Any) -> Span:
     """Return the span that a thief makes of what it was given."""
     start, calls = gift
-    batch = calls.trimmed() if isinstance(calls, Batch) else seal_calls(calls, span.star)
+    batch = calls if isinstance(calls, Batch) else seal_calls(calls, span.star)
     batch = batch_over_the_wire(batch)
-    return Span(span.owner, batch, batch.star, outlet, key=span.key, base=start, **more)
+    return Span(
+        span.owner, batch, batch.star, outlet, key=span.key, base=start, sealer=SEALER, **more
+    )
 
 
 def work_off(span: Span) -> None:
@@ -423,12 +429,14 @@ def stolen_span(function: Any, items: list[Any], star: bool = False, **more: Any
     """Return a span as a thief receives it, whose outcomes stay here."""
     payload = payload_over_the_wire(FunctionCodec().seal(function))
     batch = batch_over_the_wire(seal_calls(items, star))
-    return Span(0, batch, star, Span.deliver, function_payload=payload, key=1, **more)
+    return Span(
+        0, batch, star, Span.deliver, function_payload=payload, sealer=SEALER, key=1, **more
+    )
 
 
 def test_a_stolen_span_is_opened_before_it_runs() -> None:
     span = stolen_span(lambda x: x + 1, [1, 2, 3])
-    span.open(FunctionCodec())
+    span.open(Functions(1, print))
     work_off(span)
     assert values_of(span) == [2, 3, 4]
 
@@ -437,7 +445,7 @@ def test_a_stolen_reduction_brings_its_operation() -> None:
     operation = FunctionCodec().seal(lambda x, y: x * y)
     span = stolen_span(square, [1, 2, 3, 4], reduction_payload=operation)
     span.window_size = 4
-    span.open(FunctionCodec())
+    span.open(Functions(1, print))
     work_off(span)
     assert span.inbox[0] == Outcomes(0, 4, [576], {})
 
@@ -450,7 +458,7 @@ def test_a_function_that_cannot_be_opened_fails_every_call() -> None:
             return Ununpicklable().__reduce__()
 
     span = stolen_span(Broken(), [1, 2, 3])
-    span.open(FunctionCodec())
+    span.open(Functions(1, print))
     work_off(span)
     _, failures = outcomes_of(span)
     assert sorted(failures) == [0, 1, 2]
@@ -465,11 +473,11 @@ def test_an_argument_that_cannot_be_opened_fails_its_call_alone(star: bool) -> N
     items: list[Any] = [Box(0), Ununpicklable(), Box(2), Unpicklable()]
     span = stolen_span(repr, [(item,) for item in items] if star else items, star)
     span.window_size = 2
-    span.open(FunctionCodec())
+    span.open(Functions(1, print))
     work_off(span)
     values, failures = outcomes_of(span)
     assert values == {0: "Box(0)", 2: "Box(2)"}
-    assert "a call of repr: argument 1: " in str(failures[1])
+    assert "a call of repr: an argument: " in str(failures[1])
     assert "refuses to be unpickled" in str(failures[1])
     assert "refuses to be pickled" in str(failures[3])
 

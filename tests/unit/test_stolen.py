@@ -8,23 +8,27 @@ from typing import Any
 import pytest
 
 from scoop_mpi.columns import seal_calls
+from scoop_mpi.functions import Functions
 from scoop_mpi.messages import Call
 from scoop_mpi.outcomes import Outbox, Outcomes, ReturnedValues
-from scoop_mpi.serializer import FunctionCodec
 from scoop_mpi.stolen import LoneCall, StolenCall
+from scoop_mpi.values import Sealer
 from tests.unit.helpers import Box
 
 
 def of_parcel(argument: Any, outbox: Outbox) -> StolenCall:
     batch = seal_calls([(argument,)], star=True)
-    codec = FunctionCodec()
-    return StolenCall.of_parcel((2, 7, 3, codec.seal(abs), None, *batch), codec, outbox)
+    functions = Functions(1, print)
+    sealed = functions.codec.seal(abs)
+    parcel = (2, 7, 3, sealed, None, *batch)
+    return StolenCall.of_parcel(parcel, sealed, functions, Sealer(1, "node1"), outbox)
 
 
 def of_call(function: Any, argument: Any, outbox: Outbox, returned: ReturnedValues) -> LoneCall:
-    codec = FunctionCodec()
-    data, _ = codec.seal(function)
-    return LoneCall.of_call(Call(0, 2, 7, data, (argument,)), codec, outbox, returned)
+    functions = Functions(1, print)
+    data, _ = functions.codec.seal(function)
+    call = Call(0, 2, 7, data, (argument,))
+    return LoneCall.of_call(call, functions, Sealer(1, "node1"), outbox, returned)
 
 
 @pytest.mark.parametrize("is_lone", [False, True])
@@ -43,7 +47,7 @@ def test_the_outcome_goes_to_the_owner() -> None:
     (good, bad) = outbox
     assert good == (2, 7, Outcomes(3, 1, [2], {}))
     assert bad[:2] == (2, 7)
-    assert isinstance(bad[2].failures[0], TypeError)
+    assert isinstance(bad[2].open()[1][0], TypeError)
 
 
 def test_a_lone_call_returns_a_plain_value_by_itself_and_anything_else_as_an_outcome() -> None:
@@ -53,5 +57,6 @@ def test_a_lone_call_returns_a_plain_value_by_itself_and_anything_else_as_an_out
         of_call(function, argument, outbox, returned).run()
     assert list(returned) == [(2, 7, 2)]
     boxed, failed = outbox
-    assert boxed == (2, 7, Outcomes(0, 1, [Box(2)], {}))
-    assert isinstance(failed[2].failures[0], TypeError)
+    assert boxed[:2] == (2, 7)
+    assert boxed[2].values[0].open() == Box(2)
+    assert isinstance(failed[2].open()[1][0], TypeError)

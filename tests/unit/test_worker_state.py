@@ -86,7 +86,7 @@ def work_off(worker: Worker) -> None:
             worker.claim(task)
             task.run()
             continue
-        task.open(worker.codec)
+        task.open(worker.functions)
         while (window := task.claim()) is not None:
             window.run()
             task.retire(window)
@@ -373,7 +373,7 @@ def test_a_thief_whose_calls_were_all_stolen_has_nothing_to_report() -> None:
     first.handle(1, only(steal(owner, 2), 2, Work), 0)
     (stolen,) = first.ready
     assert isinstance(stolen, Span)
-    stolen.open(first.codec)
+    stolen.open(first.functions)
     stolen.window_size = 2
     window = stolen.claim()  # it is about to make the calls
     assert window is not None
@@ -435,7 +435,9 @@ def test_a_single_call_that_cannot_be_opened_fails() -> None:
     thief.handle(1, only(steal(owner, 2), 2, Call), 0)
     work_off(thief)
     owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
-    for future, text in zip(futures, ("a call of double: argument 1", "the function"), strict=True):
+    for future, text in zip(
+        futures, ("a call of double: an argument: ", "the function"), strict=True
+    ):
         assert isinstance(future.failure, SerializationError)
         assert text in str(future.failure)
 
@@ -583,7 +585,8 @@ def test_a_value_that_cannot_be_sent_fails_its_call_alone() -> None:
     thief.handle(1, only(steal(owner, 2), 2, Work), 0)
     (stolen,) = thief.ready
     assert isinstance(stolen, Span)
-    thief.send_outcomes(stolen, Outcomes(0, 2, [Unpicklable(), Box(1)], {}))
+    sealed = list(map(thief.sealer.value, [Unpicklable(), Box(1)]))
+    thief.send_outcomes(stolen, Outcomes(0, 2, sealed, {}))
     owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
     values, failures = span.inbox[0].open()
     assert list(values) == [None, Box(1)]
@@ -671,7 +674,7 @@ def test_thieves_share_with_their_followers() -> None:
     assert passed_on.parcels[0][5] == 20
     (kept,) = leader.ready
     assert isinstance(kept, Span)
-    assert kept.spare == 20
+    assert kept.spare() == 20
 
 
 def test_followers_for_whom_nothing_is_left_are_handed_back() -> None:
@@ -704,7 +707,7 @@ def test_results_wait_while_more_of_their_span_is_to_be_done_but_not_for_long() 
     thief.handle(1, only(steal(owner, 2), 2, Work), 0)
     (span,) = thief.ready
     assert isinstance(span, Span)
-    span.open(thief.codec)
+    span.open(thief.functions)
     interval = RESULTS_INTERVAL * thief.size
 
     def run_window() -> None:
