@@ -47,6 +47,9 @@ for name in OPENBLAS MKL BLIS NUMEXPR NUMBA; do
     export "$name=${!name:-${OMP_NUM_THREADS%%,*}}"
 done
 
+# All ranks have the same hash() of a text. Where nobody says how, each would start itself again for that.
+export PYTHONHASHSEED=${PYTHONHASHSEED:-0}
+
 # Where a scheduler passes no arguments, the command line comes in a variable, quoted as for a shell.
 words=("$@")
 if [ $# -eq 0 ] && [ -n "${SCOOP_MPI_PROGRAM:-}" ]; then

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
-from scoop_mpi import launch
+from scoop_mpi import cores, launch
 from scoop_mpi.command_line import CommandLine, parse
 from scoop_mpi.config import CANT_FOLLOW, Start
 from scoop_mpi.errors import StartError
@@ -63,8 +63,7 @@ def _start_ranks(line: CommandLine) -> None:
     from scoop_mpi import start
 
     asked = line.start
-    cores = len(os.sched_getaffinity(0))
-    plan = start.plan(asked, os.environ, cores)
+    plan = start.plan(asked, os.environ, len(cores.usable()))
     if line.is_info and asked == Start():
         return  # about this process: a page that comes also where starting several fails
     if not (plan.needs_mpiexec or asked.python or asked.is_dry_run):

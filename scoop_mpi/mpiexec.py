@@ -36,7 +36,7 @@ _NAMES = {
 }
 _USUAL_NAMES = ("mpiexec", "mpirun")
 # Open MPI's launcher passes the environment to other hosts only where told.
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHASHSEED", "PYTHONPATH", "VIRTUAL_ENV")
 _ALLOW_ROOT = frozenset({"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"})
 
 

@@ -64,6 +64,11 @@ NO_MESSAGES = {
         "rank ... gets copies of large constants",
         "... is not what the node's leader has placed",
     ),
+    "what --info says of the hashes": (
+        "alike on all ranks",
+        "differ between the ranks",
+        "...; ... ...",
+    ),
     "what --info says of the constants": (
         "O_TMPFILE in ...",
         "copied to each rank: ...",
