@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
-from scoop_mpi import cores, launch
+from scoop_mpi import cores, launch, nesting
 from scoop_mpi.command_line import CommandLine, parse
 from scoop_mpi.config import CANT_FOLLOW, Start
 from scoop_mpi.errors import StartError
@@ -25,12 +25,13 @@ from scoop_mpi.mpi_library import cant_load
 
 def main() -> int:
     """Do what the command line asks for; return the exit status."""
+    is_nested = nesting.leave_outer_job(os.environ)
     line = _understood(sys.argv[1:])
     try:
         if line.niceness is not None:
             _set_niceness(line.niceness)
         if launch.launcher(os.environ) is None:
-            _start_ranks(line)
+            _start_ranks(line, is_nested)
         elif line.start.is_dry_run:
             raise StartError("--dry-run: the ranks have been started already; leave mpiexec out")
         return _be_a_rank(line)
@@ -53,7 +54,7 @@ def _understood(arguments: Sequence[str]) -> CommandLine:
         raise SystemExit(0) from ending
 
 
-def _start_ranks(line: CommandLine) -> None:
+def _start_ranks(line: CommandLine, is_nested: bool) -> None:
     """Become what starts the ranks; or return, if this process is all the ranks there are.
 
     Raises:
@@ -69,7 +70,7 @@ def _start_ranks(line: CommandLine) -> None:
     if not (plan.needs_mpiexec or asked.python or asked.is_dry_run):
         return
     command = start.command(asked, plan, _words_before_ours(), line.rank_words, os.environ)
-    variables = start.variables(os.environ)
+    variables = start.variables(os.environ, is_nested)
     if asked.is_dry_run:
         settings = [f"{name}={value}" for name, value in variables.items()]
         print(shlex.join([*settings, *command]))
@@ -84,6 +85,7 @@ def _words_before_ours() -> tuple[str, ...]:
 
 def _be_a_rank(line: CommandLine) -> int:
     config = line.config._replace(without_effect=_late_options(line))
+    nesting.mark(os.environ)
     try:
         from scoop_mpi import job, mpi  # noqa: F401 - the import starts MPI
     except (ImportError, RuntimeError) as error:

@@ -116,11 +116,16 @@ def command(
     return [launcher, *options, *each]
 
 
-def variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that mpiexec needs besides those that are set."""
-    if launch.is_slurm_shell(environment):
-        # mpiexec has srun start its helpers, as another step. The shell's own step holds the CPUs,
-        # and srun would wait for them for ever.
+def variables(environment: Mapping[str, str], is_nested: bool = False) -> dict[str, str]:
+    """Return the variables that mpiexec needs besides those that are set.
+
+    Args:
+        environment: the process's environment variables.
+        is_nested: whether a rank of another job has started this process.
+    """
+    if launch.is_slurm_shell(environment) or (is_nested and "SLURM_JOB_ID" in environment):
+        # mpiexec has srun start its helpers, as another step. That of the shell, or of the rank,
+        # holds the CPUs, and srun would wait for them for ever.
         return {"SLURM_OVERLAP": "1"}
     return {}
 
