@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, NoReturn
 
 from scoop_mpi._version import __version__
-from scoop_mpi.config import CANT_FOLLOW
+from scoop_mpi.config import CANT_FOLLOW, LINE
 
 _DESCRIPTION = """\
 Run a Python program on several ranks: rank 0 runs it, the others work for it.
@@ -130,6 +130,12 @@ def _program_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
     return [
         group.add_argument("-m", metavar="module", help="run a module"),
         group.add_argument("-c", metavar="code", help="run this code"),
+        group.add_argument(
+            LINE,
+            metavar="'WORDS'",
+            help="the rest of this command line in one word, quoted as for a shell; for arguments "
+            "that a launcher would take for itself, such as a colon",
+        ),
         group.add_argument(
             "-i",
             dest="interactive",

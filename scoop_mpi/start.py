@@ -107,7 +107,7 @@ def command(
     # Open MPI knows only those schedulers that it was built for.
     is_users_choice = start.host_file is not None or bool(start.host_names)
     places = plan.hosts if is_users_choice or family.is_open_mpi else ()
-    each = [python, *before, *words]
+    each = [python, *before, *mpiexec.protected(words)]
     if family is mpi_library.Family.INTEL and places:
         return [launcher, *start.mpiexec_options, *mpiexec.by_host(places, each)]
     options = mpiexec.options(

@@ -109,6 +109,52 @@ def test_what_is_dry_run_can_be_run(write_program: WriteProgram) -> None:
     assert run.check().stdout == "2 [0, 1, 4] ['a b']\n"
 
 
+ARGUMENTS = """
+    import sys
+
+    if __name__ == "__main__":
+        print(ascii(sys.argv[1:]))
+"""
+# What launchers have for themselves, what a shell would change, and what is no text.
+MANY = [
+    *(
+        ":",
+        "",
+        " ",
+        "*",
+        "~",
+        "$HOME",
+        "`id`",
+        "'",
+        '"',
+        "a b",
+        "a\nb",
+        "\\",
+        "a\\",
+        "ü€",
+        "\udcff",
+    ),
+    *("-n", "-np", "--", "-", "-m", "-c", "--version", "--help", "--host", "--line=a", "-x", "::"),
+    *("--bind-to", "--map-by", "--rank-by", "--runtime-options", "-configfile", "--mca", "-genv"),
+]
+
+
+@pytest.mark.parametrize("ranks", ["1", "2"])
+def test_all_arguments_arrive_as_they_are(ranks: str, write_program: WriteProgram) -> None:
+    program = write_program(ARGUMENTS)
+    for arguments in (MANY, MANY[1:15], [":"], [*map(str, range(3000))]):
+        run = launch("-n", ranks, program, *arguments, ranks=None).check()
+        assert run.stdout == f"{arguments!a}\n"
+
+
+@on_ranks(2)
+def test_arguments_can_be_protected_from_a_launcher(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    line = shlex.join([str(write_program(ARGUMENTS)), *MANY])
+    assert launch(f"--line={line}", ranks=ranks).check().stdout == f"{MANY!a}\n"
+
+
 def test_options_of_python_and_of_mpiexec_are_passed_on(write_program: WriteProgram) -> None:
     program = write_program("""
         import os, sys

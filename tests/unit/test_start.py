@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from scoop_mpi import start
+from scoop_mpi.command_line import parse
 from scoop_mpi.config import Start
 from scoop_mpi.errors import StartError
 from scoop_mpi.hosts import Host
 from scoop_mpi.mpi_library import Family, MPILibrary, family_of, used_by
-from scoop_mpi.mpiexec import find, options, refusal_of_root
+from scoop_mpi.mpiexec import find, options, protected, refusal_of_root
 from scoop_mpi.start import Plan
 
 VERSIONS = {
@@ -143,6 +144,30 @@ def test_open_mpi_refuses_to_run_as_root(
     assert (refusal is not None) == is_refused
     if refusal is not None:
         assert "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1" in refusal
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], []),
+        (["prog.py", "-n", "--", "*", "", "a b"], ["prog.py", "-n", "--", "*", "", "a b"]),
+        (["-v", "prog.py", ":", "a b"], ["--line=-v prog.py : 'a b'"]),
+        (["prog.py", "--bind-to", ""], ["--line=prog.py --bind-to ''"]),
+        (["prog.py", "::", " :"], ["prog.py", "::", " :"]),
+    ],
+)
+def test_what_a_launcher_would_take_for_itself_is_protected(
+    words: list[str], expected: list[str]
+) -> None:
+    assert protected(words) == expected
+
+
+def test_many_words_go_in_few() -> None:
+    words = ["prog.py", *("x" * 1000 for _ in range(500)), "'" * 50_000]
+    few = protected(words)
+    assert len(few) < 12
+    assert parse(few) == parse(words)
+    assert all(len(word) < 1 << 18 for word in few)
 
 
 # ---------------------------------------------------------------- which mpiexec
