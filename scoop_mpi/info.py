@@ -14,7 +14,7 @@ from scoop_mpi._version import __version__
 from scoop_mpi.config import Config
 from scoop_mpi.errors import StartError
 from scoop_mpi.mpi import MPITransport
-from scoop_mpi.threads import VARIABLES, settings
+from scoop_mpi.threads import OPENMP, VARIABLES, settings
 
 _PACKAGES = ("mpi4py", "greenlet", "numpy", "cloudpickle")
 # What begins so sets up an MPI, its network or its launcher.
@@ -54,7 +54,7 @@ def _this_rank(transport: MPITransport, config: Config) -> Rank:
     usable = cores.usable()
     ranks_per_core = transport.ranks_per_core
     os.environ.update(settings(config.threads, len(usable), ranks_per_core, os.environ))
-    numerical_threads = os.environ.get(VARIABLES[0], "as many as their libraries choose")
+    numerical_threads = os.environ.get(OPENMP, "as many as their libraries choose")
     return Rank(transport.host, usable, platform.python_version(), numerical_threads)
 
 
