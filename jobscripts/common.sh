@@ -45,6 +45,11 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
 # regions; numba takes one number.
 export NUMBA_NUM_THREADS=${NUMBA_NUM_THREADS:-${OMP_NUM_THREADS%%,*}}
 
+if [ "${SLURM_NTASKS:-1}" = 1 ] && [ "${SLURM_CPUS_PER_TASK:-1}" -gt 1 ]; then
+    printf '%s: one task, so there is one rank. For %s ranks: sbatch -n %s\n' \
+        "${0##*/}" "$SLURM_CPUS_PER_TASK" "$SLURM_CPUS_PER_TASK" >&2
+fi
+
 # All ranks have the same hash() of a text. Where nobody says how, each would start itself again for that.
 export PYTHONHASHSEED=${PYTHONHASHSEED:-0}
 

@@ -8,6 +8,11 @@ from scoop_mpi import hash_seed
 def main() -> int:
     """Do what the command line asks for; return the exit status."""
     hash_seed.agree()  # before anything else is imported: it may start Python again
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Ctrl-C ends this process, without a traceback of ours, until the program is there for it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from scoop_mpi import cli
 
     return cli.main()

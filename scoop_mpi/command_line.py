@@ -169,12 +169,13 @@ def _program(words: tuple[str, ...]) -> Program | None:
 
 def _name_of(option: tuple[str, ...]) -> str:
     word = option[0]
-    return word.partition("=")[0] if word.startswith("--") else word[:2]
+    name = word.partition("=")[0]
+    return name if word.startswith("--") or name == "-np" else word[:2]
 
 
 def _wants_value(word: str, valued: Container[str]) -> bool:
     """Say whether the next word is this option's value. In -vn 4, say, it is."""
-    if word.startswith("--"):
+    if word.startswith("--") or word in valued:
         return word in valued
     for place, letter in enumerate(word[1:], start=2):
         if f"-{letter}" in valued:

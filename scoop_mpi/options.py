@@ -76,6 +76,9 @@ _ANSWERS = (
 )
 
 
+RANKS = ("-n", "-np", "--np")  # the last two as mpiexec has them
+
+
 class Options(NamedTuple):
     """Our own options.
 
@@ -149,7 +152,8 @@ def _program_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
 
 def _start_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
     ranks = group.add_argument(
-        "-n",
+        *RANKS,
+        dest="n",
         metavar="N",
         type=_count,
         help="number of ranks. Unless given: one for each slot of the hosts or of the "

@@ -100,10 +100,12 @@ def test_a_folder_for_profiles_that_can_not_be_made(
 ) -> None:
     (tmp_path / "file").touch()
     program = write_program(PROFILED.format(ending="pass"))
-    run = launch(f"--profile={tmp_path / 'file'}", program, ranks=2).check(None)
-    assert run.stdout == ""
-    assert "can't make the folder" in run.stderr
-    assert "Traceback" not in run.stderr
+    for folder in ("file", "file/in/it"):
+        run = launch(f"--profile={tmp_path / folder}", program, ranks=2).check(2)
+        assert run.stdout == ""
+        assert run.stderr.count("can't make the folder") == 1
+        assert "Traceback" not in run.stderr
+        assert "MPI_Abort" not in run.stderr
 
 
 # ---------------------------------------------------------------- threads
