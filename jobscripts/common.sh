@@ -41,11 +41,17 @@ python=$(command -v python || command -v python3) || fail "there is no python: s
 
 # One thread for each CPU that a rank was given. numpy's libraries would else take all of the node's for each rank.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
-for name in OPENBLAS MKL BLIS NUMEXPR NUMBA; do
-    name=${name}_NUM_THREADS
-    # OMP_NUM_THREADS may be a list, for nested regions; the others take one number.
-    export "$name=${!name:-${OMP_NUM_THREADS%%,*}}"
-done
+# OpenBLAS, MKL, BLIS and numexpr go by it, as long as they aren't told otherwise; numba doesn't. It may be a list, for nested
+# regions; numba takes one number.
+export NUMBA_NUM_THREADS=${NUMBA_NUM_THREADS:-${OMP_NUM_THREADS%%,*}}
+
+if [ "${SLURM_NTASKS:-1}" = 1 ] && [ "${SLURM_CPUS_PER_TASK:-1}" -gt 1 ]; then
+    printf '%s: one task, so there is one rank. For %s ranks: sbatch -n %s\n' \
+        "${0##*/}" "$SLURM_CPUS_PER_TASK" "$SLURM_CPUS_PER_TASK" >&2
+fi
+
+# All ranks have the same hash() of a text. Where nobody says how, each would start itself again for that.
+export PYTHONHASHSEED=${PYTHONHASHSEED:-0}
 
 # Where a scheduler passes no arguments, the command line comes in a variable, quoted as for a shell.
 words=("$@")
@@ -58,6 +64,14 @@ if [ ${#words[@]} -eq 0 ]; then
     words=("$here/../examples/pi_calc.py")
     [ -e "${words[0]}" ] || fail "no program was given, and there is no example ${words[0]} to run instead"
 fi
+# Launchers take a colon among the arguments for the end of a program.
+for word in "${words[@]}"; do
+    if [ "$word" = : ]; then
+        line=$("$python" -c 'import shlex, sys; print(shlex.join(sys.argv[1:]))' "${words[@]}")
+        words=("--line=$line")
+        break
+    fi
+done
 command=("$python" -m scoop_mpi "${words[@]}")
 
 found=$("$python" "$here/find_mpi.py") || fail "$python can't load mpi4py and its MPI: set SCOOP_MPI_VENV or SCOOP_MPI_MODULES"

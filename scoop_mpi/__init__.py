@@ -20,12 +20,26 @@ job, as SCOOP's do:
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from scoop_mpi import current, log
 from scoop_mpi._version import __version__
-from scoop_mpi.errors import NotStartedProperly, RemoteTraceback, SerializationError
+
+# Nothing else is imported here before it is asked for: `python -m scoop_mpi` comes by on its way,
+# and may start Python again (`hash_seed`).
+TYPE_CHECKING = False  # typing's; type checkers know it by its name
+if TYPE_CHECKING:
+    from logging import Logger
+    from typing import Any
+
+    from scoop_mpi.current import RankInfo
+    from scoop_mpi.errors import NotStartedProperly, RemoteTraceback, SerializationError
+
+    IS_ORIGIN: bool
+    IS_RUNNING: bool
+    SIZE: int
+    DEBUG: bool
+    MAIN_MODULE: str
+    worker: RankInfo
+    BROKER: RankInfo
+    logger: Logger
 
 __all__ = [
     "BROKER",
@@ -42,27 +56,14 @@ __all__ = [
     "worker",
 ]
 
-logger = logging.getLogger(log.NAME)
-
-
-class RankInfo(NamedTuple):
-    """A rank of the job, and the name of its host ("" where that is not known)."""
-
-    rank: int
-    host: str
-
-
-if TYPE_CHECKING:
-    IS_ORIGIN: bool
-    IS_RUNNING: bool
-    SIZE: int
-    DEBUG: bool
-    MAIN_MODULE: str
-    worker: RankInfo
-    BROKER: RankInfo
-
 
 def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import logging
+
+    from scoop_mpi import current, errors, log
+
     hub = current.hub
     transport = hub.runtime.transport if hub is not None else None
     rank = transport.rank if transport is not None else 0
@@ -79,7 +80,10 @@ def __getattr__(name: str) -> Any:
         case "MAIN_MODULE":
             return "__main__" if rank == 0 else "__scoop_mpi_main__"
         case "worker":
-            return RankInfo(rank, host)
+            return current.RankInfo(rank, host)
         case "BROKER":
-            return RankInfo(0, host if rank == 0 else "")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return current.RankInfo(0, host if rank == 0 else "")
+        case "logger":
+            return logging.getLogger(log.NAME)
+        case _:
+            return getattr(errors, name)

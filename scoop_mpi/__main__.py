@@ -1,7 +1,22 @@
-"""``python -m scoop_mpi prog.py``."""
+"""``python -m scoop_mpi prog.py``, or ``scoop_mpi prog.py``."""
 
 import sys
 
-from scoop_mpi.cli import main
+from scoop_mpi import hash_seed
 
-sys.exit(main())
+
+def main() -> int:
+    """Do what the command line asks for; return the exit status."""
+    hash_seed.agree()  # before anything else is imported: it may start Python again
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Ctrl-C ends this process, without a traceback of ours, until the program is there for it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from scoop_mpi import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

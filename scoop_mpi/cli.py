@@ -10,27 +10,30 @@ Nothing here imports MPI before that is settled, nor what a rank needs besides.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
-from scoop_mpi import launch
+from scoop_mpi import cores, launch, nesting
 from scoop_mpi.command_line import CommandLine, parse
 from scoop_mpi.config import CANT_FOLLOW, Start
 from scoop_mpi.errors import StartError
+from scoop_mpi.interpreter import Invocation
 from scoop_mpi.mpi_library import cant_load
 
 
 def main() -> int:
     """Do what the command line asks for; return the exit status."""
+    is_nested = nesting.leave_outer_job(os.environ)
     line = _understood(sys.argv[1:])
     try:
         if line.niceness is not None:
             _set_niceness(line.niceness)
         if launch.launcher(os.environ) is None:
-            _start_ranks(line)
+            _start_ranks(line, is_nested)
         elif line.start.is_dry_run:
             raise StartError("--dry-run: the ranks have been started already; leave mpiexec out")
         return _be_a_rank(line)
@@ -38,8 +41,13 @@ def main() -> int:
         speaks = launch.is_first_on_host if error.on_this_host else launch.is_first
         if not speaks(os.environ):
             return 0  # a failure could have the launcher end the job before it has been explained
-        print(f"scoop_mpi: {error}", file=sys.stderr)
+        _say(str(error))
         return CANT_FOLLOW
+
+
+def _say(text: str | None) -> None:
+    if text is not None:
+        print(f"scoop_mpi: {text}", file=sys.stderr)
 
 
 def _understood(arguments: Sequence[str]) -> CommandLine:
@@ -53,24 +61,27 @@ def _understood(arguments: Sequence[str]) -> CommandLine:
         raise SystemExit(0) from ending
 
 
-def _start_ranks(line: CommandLine) -> None:
+def _start_ranks(line: CommandLine, is_nested: bool) -> None:
     """Become what starts the ranks; or return, if this process is all the ranks there are.
 
     Raises:
         StartError: they can't be started.
         SystemExit: the command was printed, as ``--dry-run`` asks.
     """
-    from scoop_mpi import start
+    from scoop_mpi import hosts, start
 
     asked = line.start
-    cores = len(os.sched_getaffinity(0))
-    plan = start.plan(asked, os.environ, cores)
+    plan = start.plan(asked, os.environ, len(cores.usable()))
     if line.is_info and asked == Start():
         return  # about this process: a page that comes also where starting several fails
+    is_chosen = asked.ranks or asked.host_names or asked.host_file
+    if plan.ranks == 1 and not is_chosen and line.config.log_level <= logging.WARNING:
+        _say(hosts.unused_cores(os.environ))
     if not (plan.needs_mpiexec or asked.python or asked.is_dry_run):
         return
     command = start.command(asked, plan, _words_before_ours(), line.rank_words, os.environ)
-    variables = start.variables(os.environ)
+    variables = start.variables(os.environ, is_nested)
+    _say(start.allow_open_files(max((host.ranks for host in plan.hosts), default=plan.ranks)))
     if asked.is_dry_run:
         settings = [f"{name}={value}" for name, value in variables.items()]
         print(shlex.join([*settings, *command]))
@@ -78,13 +89,22 @@ def _start_ranks(line: CommandLine) -> None:
     start.become(command, variables)
 
 
-def _words_before_ours() -> tuple[str, ...]:
+def _words_before_ours() -> list[str]:
     """Return what stands between Python and the command line: its options, and -m scoop_mpi."""
-    return tuple(sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1])
+    python = Invocation(sys.orig_argv[1:])
+    program = python.program(len(sys.argv) - 1)
+    if len(program) == 1 and not program[0].startswith("-"):
+        program = ["-m", "scoop_mpi"]  # the script `scoop_mpi`, which may be on this host alone
+    return [*python.options, *program]
 
 
 def _be_a_rank(line: CommandLine) -> int:
     config = line.config._replace(without_effect=_late_options(line))
+    if config.profile_folder is not None:
+        from scoop_mpi import profiling
+
+        profiling.make_folder(config.profile_folder)
+    nesting.mark(os.environ)
     try:
         from scoop_mpi import job, mpi  # noqa: F401 - the import starts MPI
     except (ImportError, RuntimeError) as error:
@@ -100,10 +120,12 @@ def _be_a_rank(line: CommandLine) -> int:
 def _late_options(line: CommandLine) -> tuple[str, ...]:
     """Return the options that say how to start the ranks, which a launcher has started already."""
     launcher = launch.launcher(os.environ)
-    if launcher is None:
+    if launcher is None or not line.start_options:
         return ()
     is_right = line.start.ranks == launcher.processes(os.environ)
-    return tuple(option for option in line.start_options if option != "-n" or not is_right)
+    from scoop_mpi.options import RANKS
+
+    return tuple(option for option in line.start_options if option not in RANKS or not is_right)
 
 
 def _set_niceness(niceness: int) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import logging
+import operator
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from scoop_mpi.config import Config, Start
+from scoop_mpi.config import LINE, Config, Start
 from scoop_mpi.program import Program
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def parse(arguments: Sequence[str]) -> CommandLine:
     from scoop_mpi import options
 
     ours = options.make()
-    words = _split(arguments, ours)
+    try:
+        words = _split(arguments, ours)
+    except ValueError as error:
+        ours.parser.error(f"argument {LINE}: {error}")
     found = ours.parser.parse_args([word for option in words.options for word in option])
     program = words.program
     if program is None:
@@ -107,6 +111,14 @@ def _split(arguments: Sequence[str], ours: Options) -> _Words:
     place = 0
     while place < len(arguments):
         word = arguments[place]
+        if word == LINE and place + 1 < len(arguments):
+            word = f"{LINE}={arguments[place + 1]}"
+            arguments = [word, *arguments[place + 2 :]]
+            place = 0
+        if word.startswith(f"{LINE}="):
+            arguments = _unquoted(arguments[place:])
+            place = 0
+            continue
         rest = tuple(arguments[place:])
         if _begins_program(word):
             return _Words(tuple(options), _program(rest), rest)
@@ -126,6 +138,20 @@ def _split(arguments: Sequence[str], ours: Options) -> _Words:
     return _Words(tuple(options))
 
 
+def _unquoted(arguments: Sequence[str]) -> list[str]:
+    """Return a command line whose first words are quoted, each as one word, as what they stand for.
+
+    Raises:
+        ValueError: quotes don't match.
+    """
+    import shlex
+
+    is_quoted = operator.methodcaller("startswith", f"{LINE}=")
+    quoted = list(itertools.takewhile(is_quoted, arguments))
+    words = (shlex.split(word.partition("=")[2]) for word in quoted)
+    return [*itertools.chain.from_iterable(words), *arguments[len(quoted) :]]
+
+
 def _begins_program(word: str) -> bool:
     return word[:2] in ("-m", "-c") or word == "--" or not word.startswith("-")
 
@@ -143,12 +169,13 @@ def _program(words: tuple[str, ...]) -> Program | None:
 
 def _name_of(option: tuple[str, ...]) -> str:
     word = option[0]
-    return word.partition("=")[0] if word.startswith("--") else word[:2]
+    name = word.partition("=")[0]
+    return name if word.startswith("--") or name == "-np" else word[:2]
 
 
 def _wants_value(word: str, valued: Container[str]) -> bool:
     """Say whether the next word is this option's value. In -vn 4, say, it is."""
-    if word.startswith("--"):
+    if word.startswith("--") or word in valued:
         return word in valued
     for place, letter in enumerate(word[1:], start=2):
         if f"-{letter}" in valued:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from scoop_mpi.program import Program
 
+LINE = "--line"  # the option that has the rest of the command line in one word
 CANT_FOLLOW = 2  # the exit status of a command line that can't be followed
 
 

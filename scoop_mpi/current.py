@@ -6,12 +6,20 @@ runtime somewhere. Everything else is handed what it needs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from scoop_mpi.errors import NOT_STARTED, NotStartedProperly
 
 if TYPE_CHECKING:
     from scoop_mpi.hub import Hub
+
+
+class RankInfo(NamedTuple):
+    """A rank of the job, and the name of its host ("" where that is not known)."""
+
+    rank: int
+    host: str
+
 
 hub: Hub | None = None  # None: not started with `-m scoop_mpi`
 

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from scoop_mpi import job, launch, mpi, mpi_library, mpiexec, node_memory
+from scoop_mpi import cores, hash_seed, job, launch, mpi, mpi_library, mpiexec, node_memory
 from scoop_mpi._version import __version__
 from scoop_mpi.config import Config
 from scoop_mpi.errors import StartError
 from scoop_mpi.mpi import MPITransport
-from scoop_mpi.threads import VARIABLES, settings
+from scoop_mpi.threads import OPENMP, VARIABLES, settings
 
 _PACKAGES = ("mpi4py", "greenlet", "numpy", "cloudpickle")
 # What begins so sets up an MPI, its network or its launcher.
@@ -51,11 +51,11 @@ def run(config: Config) -> int:
 
 
 def _this_rank(transport: MPITransport, config: Config) -> Rank:
-    cores = frozenset(os.sched_getaffinity(0))
+    usable = cores.usable()
     ranks_per_core = transport.ranks_per_core
-    os.environ.update(settings(config.threads, len(cores), ranks_per_core, os.environ))
-    numerical_threads = os.environ.get(VARIABLES[0], "as many as their libraries choose")
-    return Rank(transport.host, cores, platform.python_version(), numerical_threads)
+    os.environ.update(settings(config.threads, len(usable), ranks_per_core, os.environ))
+    numerical_threads = os.environ.get(OPENMP, "as many as their libraries choose")
+    return Rank(transport.host, usable, platform.python_version(), numerical_threads)
 
 
 def _page(
@@ -72,6 +72,7 @@ def _page(
         ("MPI", mpi.library_description()),
         ("libraries", ", ".join(library.files)),
         ("threads", f"{mpi.thread_level()}: {pump}"),
+        ("hashes", hash_seed.description(transport.hashes_agree, os.environ)),
         ("constants", node_memory.kind()),
         ("launcher", launcher.name if launcher else f"none; own: {_own_launcher(library)}"),
         ("settings", ", ".join(given) or "none"),

@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from scoop_mpi import current, launch, log, profiling, scoop_alias, threads
+from scoop_mpi import cores, current, hash_seed, launch, log, profiling, scoop_alias, threads
 from scoop_mpi.config import Config
 from scoop_mpi.errors import (
     NotStartedProperly,
@@ -71,8 +71,11 @@ def run(config: Config) -> int:
     transport = connect()
     logger = log.configure(transport.rank, transport.host, config.log_level)
     ranks_per_core = transport.ranks_per_core
-    cores = len(os.sched_getaffinity(0))
-    os.environ.update(threads.settings(config.threads, cores, ranks_per_core, os.environ))
+    os.environ.update(
+        threads.settings(config.threads, len(cores.usable()), ranks_per_core, os.environ)
+    )
+    if not transport.hashes_agree and transport.rank == ROOT_RANK:
+        hash_seed.report_disagreement(logger)
     if config.without_effect and transport.rank == ROOT_RANK:
         logger.warning(
             "No effect: %s. The ranks, %d of them, were started by a launcher already.",

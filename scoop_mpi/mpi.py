@@ -30,6 +30,7 @@ from typing import Any
 
 import mpi4py
 
+from scoop_mpi import cores
 from scoop_mpi.buffers import Buffers
 from scoop_mpi.messages import Frames, bytes_of
 
@@ -43,6 +44,7 @@ _SMALL, _LARGE, _FRAME = 1, 2, 3
 _SMALL_BYTES = 4096  # all MPIs send so little eagerly, so receiving it can't wait for the sender
 _MOST_FRAMES = 256  # their sizes are a small message too
 _CHUNK_BYTES = 1 << 30
+_TEXT = "a text"  # whose hash is compared
 _BOOT_IDENTIFIER = "/proc/sys/kernel/random/boot_id"
 # Before an abort: the launcher kills the ranks without reading what they last wrote, and nothing
 # tells when it has.
@@ -81,6 +83,7 @@ class MPITransport:
 
     Attributes:
         ranks_per_core: how many ranks of this rank's host share one of the cores they may use.
+        hashes_agree: whether `hash` of a text is the same on all ranks.
     """
 
     def __init__(self) -> None:
@@ -91,14 +94,15 @@ class MPITransport:
         # One collective call for all that the ranks ask of each other: with many of them on few
         # cores each takes tenths of a second, and Split_type several times as long.
         node = (self.host, _boot_identifier())
-        cores = sum(1 << core for core in os.sched_getaffinity(0))
-        places = self._comm.allgather((node, cores))
+        usable = sum(1 << core for core in cores.usable())
+        places, masks, hashes = zip(*self._comm.allgather((node, usable, hash(_TEXT))), strict=True)
         first: dict[tuple[str, str], int] = {}
         self.leaders: Sequence[int] = [
-            first.setdefault(place, rank) for rank, (place, _) in enumerate(places)
+            first.setdefault(place, rank) for rank, place in enumerate(places)
         ]
-        of_node = [usable for place, usable in places if place == node]
+        of_node = [mask for place, mask in zip(places, masks, strict=True) if place == node]
         self.ranks_per_core = len(of_node) / reduce(or_, of_node).bit_count()
+        self.hashes_agree = len(set(hashes)) == 1
         self.is_thread_safe = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
         self._status = MPI.Status()
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}

@@ -8,11 +8,13 @@ loaded there, but not started.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
 from scoop_mpi.errors import StartError
 
+_ANSWER = "scoop_mpi: MPI: "  # begins the line with the answer
 _SECONDS_TO_ANSWER = 120  # loading MPI from a busy file system can take long
 
 
@@ -67,11 +69,12 @@ class MPILibrary(NamedTuple):
         return family_of(self.description)
 
 
-def used_by(python: str) -> MPILibrary:
+def used_by(python: str, options: Sequence[str] = ()) -> MPILibrary:
     """Return the MPI library that this Python's mpi4py uses.
 
     Args:
         python: the interpreter's path.
+        options: those with which it runs the ranks: some decide where it looks for modules.
 
     Raises:
         StartError: it can't be run, or lacks scoop_mpi, mpi4py or an MPI library.
@@ -79,13 +82,14 @@ def used_by(python: str) -> MPILibrary:
     import json  # not above: every rank imports this module, and few ask
     import subprocess
 
-    question = [python, "-m", "scoop_mpi.mpi_library"]
+    question = [python, *options, "-m", "scoop_mpi.mpi_library"]
     try:
         answer = subprocess.run(
             question,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_SECONDS_TO_ANSWER,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -93,7 +97,11 @@ def used_by(python: str) -> MPILibrary:
     if answer.returncode:
         lines = answer.stderr.strip().splitlines() or ["no reason was given"]
         raise StartError(cant_load(python, lines[-1]))
-    found = json.loads(answer.stdout)
+    # What the site's or the user's customization prints stands there too.
+    lines = [line for line in answer.stdout.splitlines() if line.startswith(_ANSWER)]
+    if not lines:
+        raise StartError(f"{python} doesn't tell its MPI, but: {answer.stdout.strip()[-200:]}")
+    found = json.loads(lines[-1].removeprefix(_ANSWER))
     return MPILibrary(found["description"], tuple(found["files"]))
 
 
@@ -127,4 +135,5 @@ if __name__ == "__main__":
     import json
 
     library = loaded()
-    json.dump({"description": library.description, "files": library.files}, sys.stdout)
+    answer = json.dumps({"description": library.description, "files": library.files})
+    sys.stdout.write(f"\n{_ANSWER}{answer}\n")

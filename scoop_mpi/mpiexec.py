@@ -9,10 +9,12 @@ it is must call itself one of that MPI.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from scoop_mpi.config import LINE
 from scoop_mpi.errors import StartError
 from scoop_mpi.hosts import Host
 from scoop_mpi.mpi_library import Family, MPILibrary
@@ -36,7 +38,14 @@ _NAMES = {
 }
 _USUAL_NAMES = ("mpiexec", "mpirun")
 # Open MPI's launcher passes the environment to other hosts only where told.
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHASHSEED", "PYTHONPATH", "VIRTUAL_ENV")
+# Arguments of the program's that launchers take for themselves, or change, wherever they stand: one
+# separates programs, Open MPI's spells the next four anew, Intel's reads a file.
+_TAKEN = frozenset(
+    {":", "--bind-to", "--map-by", "--rank-by", "--runtime-options", "-configfile", "--configfile"}
+)
+_MOST_WORDS = 500  # with some thousands Intel MPI's launcher crashes
+_MOST_CHARACTERS = 60_000  # in one argument: Linux allows 128 KiB
 _ALLOW_ROOT = frozenset({"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"})
 
 
@@ -129,6 +138,23 @@ def options(
         for name in sorted(set(_PASSED_ON).intersection(environment)):
             chosen += ["-x", name]
     return [*given, *chosen]
+
+
+def protected(words: Sequence[str]) -> list[str]:
+    """Return a command line of ours so that a launcher passes it on as it is.
+
+    As itself, wherever that will do: people read it in the lists of processes. Else it is quoted as
+    for a shell, in one word or a few, which `command_line` understands.
+    """
+    if len(words) <= _MOST_WORDS and not _TAKEN.intersection(words):
+        return list(words)
+    lines: list[str] = []
+    for word in map(shlex.quote, words):
+        if lines and len(lines[-1]) + len(word) < _MOST_CHARACTERS:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return [f"{LINE}={line}" for line in lines]
 
 
 def by_host(hosts: Iterable[Host], program: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ create, and a rank that is busy with the user's code can't join.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
 import mmap
@@ -162,6 +163,8 @@ def _nameless_file() -> int:
     """Return the descriptor of a new file in memory."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("scoop_mpi-constants", os.MFD_CLOEXEC)
+    if not hasattr(os, "O_TMPFILE"):
+        raise OSError(errno.ENOTSUP, "this system has no files without a name")
     return os.open(_DIRECTORY, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, NoReturn
 
 from scoop_mpi._version import __version__
-from scoop_mpi.config import CANT_FOLLOW
+from scoop_mpi.config import CANT_FOLLOW, LINE
 
 _DESCRIPTION = """\
 Run a Python program on several ranks: rank 0 runs it, the others work for it.
@@ -76,6 +76,9 @@ _ANSWERS = (
 )
 
 
+RANKS = ("-n", "-np", "--np")  # the last two as mpiexec has them
+
+
 class Options(NamedTuple):
     """Our own options.
 
@@ -131,6 +134,12 @@ def _program_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
         group.add_argument("-m", metavar="module", help="run a module"),
         group.add_argument("-c", metavar="code", help="run this code"),
         group.add_argument(
+            LINE,
+            metavar="'WORDS'",
+            help="the rest of this command line in one word, quoted as for a shell; for arguments "
+            "that a launcher would take for itself, such as a colon",
+        ),
+        group.add_argument(
             "-i",
             dest="interactive",
             action="store_true",
@@ -143,7 +152,8 @@ def _program_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
 
 def _start_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
     ranks = group.add_argument(
-        "-n",
+        *RANKS,
+        dest="n",
         metavar="N",
         type=_count,
         help="number of ranks. Unless given: one for each slot of the hosts or of the "

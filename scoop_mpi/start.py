@@ -9,6 +9,7 @@ status is the job's. What is decided here is how many ranks, on which hosts, and
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,11 @@ from scoop_mpi import hosts, launch, mpi_library, mpiexec
 from scoop_mpi.config import Start
 from scoop_mpi.errors import StartError
 from scoop_mpi.hosts import Host
+from scoop_mpi.interpreter import Invocation
+
+# Measured: four for each rank, and some twenty, for MPICH's, Open MPI's and Intel MPI's.
+_FILES_FOR_EACH = 6
+_FILES_OF_MPIEXEC = 64
 
 
 class Plan(NamedTuple):
@@ -79,7 +85,7 @@ def command(
     before: Sequence[str],
     words: Sequence[str],
     environment: Mapping[str, str],
-    library_of: Callable[[str], mpi_library.MPILibrary] = mpi_library.used_by,
+    library_of: Callable[[str, Sequence[str]], mpi_library.MPILibrary] = mpi_library.used_by,
 ) -> list[str]:
     """Return the command that starts the ranks.
 
@@ -89,7 +95,7 @@ def command(
         before: what each rank's Python gets before the command line: its options, -m scoop_mpi.
         words: the command line for the ranks.
         environment: the process's environment variables.
-        library_of: tells which MPI library a Python uses.
+        library_of: tells which MPI library a Python with such options uses.
 
     Raises:
         StartError: the MPI or its mpiexec can't be found.
@@ -97,7 +103,7 @@ def command(
     python = start.python or sys.executable
     if not plan.needs_mpiexec:
         return [python, *before, "-n", "1", *words]
-    library = library_of(python)
+    library = library_of(python, Invocation(list(before)).options)
     family = library.family
     launcher = mpiexec.find(library, python, environment.get("PATH", os.defpath))
     refusal = mpiexec.refusal_of_root(family, os.geteuid(), start.mpiexec_options, environment)
@@ -107,7 +113,7 @@ def command(
     # Open MPI knows only those schedulers that it was built for.
     is_users_choice = start.host_file is not None or bool(start.host_names)
     places = plan.hosts if is_users_choice or family.is_open_mpi else ()
-    each = [python, *before, *words]
+    each = [python, *before, *mpiexec.protected(words)]
     if family is mpi_library.Family.INTEL and places:
         return [launcher, *start.mpiexec_options, *mpiexec.by_host(places, each)]
     options = mpiexec.options(
@@ -116,13 +122,42 @@ def command(
     return [launcher, *options, *each]
 
 
-def variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that mpiexec needs besides those that are set."""
-    if launch.is_slurm_shell(environment):
-        # mpiexec has srun start its helpers, as another step. The shell's own step holds the CPUs,
-        # and srun would wait for them for ever.
+def variables(environment: Mapping[str, str], is_nested: bool = False) -> dict[str, str]:
+    """Return the variables that mpiexec needs besides those that are set.
+
+    Args:
+        environment: the process's environment variables.
+        is_nested: whether a rank of another job has started this process.
+    """
+    if launch.is_slurm_shell(environment) or (is_nested and "SLURM_JOB_ID" in environment):
+        # mpiexec has srun start its helpers, as another step. That of the shell, or of the rank,
+        # holds the CPUs, and srun would wait for them for ever.
         return {"SLURM_OVERLAP": "1"}
     return {}
+
+
+def allow_open_files(ranks: int) -> str | None:
+    """Let mpiexec have as many open files as it needs, where the system's limit can be raised.
+
+    Args:
+        ranks: how many ranks it is to start.
+
+    Returns:
+        What may go wrong if the limit can't be raised so far; None if nothing.
+    """
+    needed = _FILES_OF_MPIEXEC + _FILES_FOR_EACH * ranks
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return None
+    # No further than that: some programs close, or look at, as many as there could be.
+    reachable = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+    if reachable == needed:
+        return None
+    return (
+        f"mpiexec may have {hard} open files (ulimit -Hn), and needs about {needed} for {ranks} "
+        "ranks on one host. Start fewer ranks there, or have the limit raised"
+    )
 
 
 def become(command: Sequence[str], variables: Mapping[str, str]) -> NoReturn:

@@ -11,16 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-_OPENMP = "OMP_NUM_THREADS"
-VARIABLES = (
-    _OPENMP,
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
+OPENMP = "OMP_NUM_THREADS"
+# OpenBLAS, MKL, BLIS and numexpr go by OpenMP's variable, but each by one of its own before that.
+_NUMEXPR = "NUMEXPR_NUM_THREADS"
+_BY_OPENMP = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", _NUMEXPR)
+_ON_THEIR_OWN = ("VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
+VARIABLES = (OPENMP, *_BY_OPENMP, *_ON_THEIR_OWN)
 
 
 def settings(
@@ -42,11 +38,13 @@ def settings(
         return {}
     if choice is not None:
         return dict.fromkeys(VARIABLES, str(choice))
-    # Where the user has set OpenMP's alone it is meant for all: OpenBLAS and MKL go by it, too. It
-    # may be a list, for nested regions; the others take one number.
-    openmp = environment.get(_OPENMP, "").partition(",")[0].strip()
-    number = openmp or str(share(cores, ranks_per_core))
-    return {name: number for name in VARIABLES if not environment.get(name)}
+    # Only what each library can't do without: the program may set OpenMP's variable before it loads
+    # numpy, as programs do, and one of our own making for OpenBLAS alone would go before that.
+    # OpenMP's may be a list, for nested regions; numexpr and the others take one number.
+    openmp, comma, _ = environment.get(OPENMP, "").partition(",")
+    number = openmp.strip() or str(share(cores, ranks_per_core))
+    names = (OPENMP, *_ON_THEIR_OWN, *([_NUMEXPR] if comma else []))
+    return {name: number for name in names if not environment.get(name)}
 
 
 def share(cores: int, ranks_per_core: float) -> int:

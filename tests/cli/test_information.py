@@ -100,10 +100,12 @@ def test_a_folder_for_profiles_that_can_not_be_made(
 ) -> None:
     (tmp_path / "file").touch()
     program = write_program(PROFILED.format(ending="pass"))
-    run = launch(f"--profile={tmp_path / 'file'}", program, ranks=2).check(None)
-    assert run.stdout == ""
-    assert "can't make the folder" in run.stderr
-    assert "Traceback" not in run.stderr
+    for folder in ("file", "file/in/it"):
+        run = launch(f"--profile={tmp_path / folder}", program, ranks=2).check(2)
+        assert run.stdout == ""
+        assert run.stderr.count("can't make the folder") == 1
+        assert "Traceback" not in run.stderr
+        assert "MPI_Abort" not in run.stderr
 
 
 # ---------------------------------------------------------------- threads
@@ -151,7 +153,7 @@ def test_ranks_share_the_cores_for_their_numerical_threads(
     cores = len(os.sched_getaffinity(0))
     share = max(1, cores // ranks)
     threads, values = counted(write_program, ranks=ranks)
-    assert values == {str(share)}
+    assert values == {str(share), None}
     # The same with one more numerical thread: so what is counted are those, beside MPI's and ours.
     more, values = counted(write_program, "--threads", str(share + 1), ranks=ranks)
     assert values == {str(share + 1)}
@@ -160,6 +162,30 @@ def test_ranks_share_the_cores_for_their_numerical_threads(
 
 @on_ranks(2)
 def test_what_the_user_has_set_is_kept(ranks: int, write_program: WriteProgram) -> None:
-    assert counted(write_program, ranks=ranks, OMP_NUM_THREADS="2")[1] == {"2"}
+    assert counted(write_program, ranks=ranks, OMP_NUM_THREADS="2")[1] == {"2", None}
     assert counted(write_program, "--threads", "keep", ranks=ranks)[1] == {None}
     assert counted(write_program, "--threads=1", ranks=ranks, OMP_NUM_THREADS="2")[1] == {"1"}
+
+
+@on_ranks(1)
+def test_what_the_program_sets_before_it_loads_numpy_counts(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("the library starts no more threads than there are cores")
+    program = """
+        import os
+        os.environ["OMP_NUM_THREADS"] = "{number}"
+        import numpy as np
+        from pathlib import Path
+
+        if __name__ == "__main__":
+            np.ones((300, 300)) @ np.ones((300, 300))
+            print(len(list(Path("/proc/self/task").iterdir())))
+    """
+    clean: dict[str, str | None] = dict.fromkeys(VARIABLES)
+    one, two = (
+        int(launch(write_program(program.format(number=number)), ranks=ranks, env=clean).stdout)
+        for number in (1, 2)
+    )
+    assert two == one + 1

@@ -54,6 +54,85 @@ def test_unless_told_there_is_a_rank_for_each_core(write_program: WriteProgram) 
     assert run.stdout == f"{len(os.sched_getaffinity(0))} [0, 1, 4] []\n"
 
 
+def test_mpiexecs_own_spelling_is_understood(write_program: WriteProgram) -> None:
+    run = launch("-np", "2", write_program(SQUARES), "-np", "9", ranks=None).check()
+    assert run.stdout == "2 [0, 1, 4] ['-np', '9']\n"
+
+
+@pytest.mark.parametrize("ranks", ["1", "2"])
+def test_there_is_a_script_too(ranks: str, write_program: WriteProgram, tmp_path: Path) -> None:
+    """What a packager makes of the entry point; it needn't be on the hosts of the ranks."""
+    script = tmp_path / "scoop_mpi_script"
+    script.write_text("import sys\nfrom scoop_mpi.__main__ import main\nsys.exit(main())\n")
+    options = ("-n", ranks, write_program(SQUARES), "a b")
+    run = launch(*options, ranks=None, python=("-OO", str(script))).check()
+    assert run.stdout == f"{ranks} [0, 1, 4] ['a b']\n"
+    if ranks != "1":
+        shown = launch("--dry-run", *options, ranks=None, python=("-OO", str(script))).check()
+        words = shlex.split(shown.stdout)
+        assert words[words.index(sys.executable) + 1 :][:3] == ["-OO", "-m", "scoop_mpi"]
+
+
+def test_the_packager_is_told_of_the_script() -> None:
+    entry = 'scoop_mpi = "scoop_mpi.__main__:main"'
+    assert f"[project.scripts]\n{entry}\n" in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "1"), ("-q",)], ids=str)
+def test_one_task_with_many_cores_is_told_how_to_use_them(
+    options: tuple[str, ...], write_program: WriteProgram
+) -> None:
+    job = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_CPUS_PER_TASK": "16"}
+    run = launch(*options, write_program(SQUARES), ranks=None, env=job).check()
+    assert run.stdout == "1 [0, 1, 4] []\n"
+    assert run.stderr.count("\n") == run.stderr.count("sbatch -n 16") == (not options)
+
+
+@pytest.mark.parametrize(
+    "variables", [{"LSB_MCPU_HOSTS": "a 2 b"}, {"PBS_NODEFILE": "/dev/null"}], ids=str
+)
+def test_what_a_scheduler_does_not_write_is_told_of(
+    variables: dict[str, str], write_program: WriteProgram
+) -> None:
+    run = launch(write_program(SQUARES), ranks=None, env=variables).check(2)
+    assert run.stdout == ""
+    assert run.stderr.startswith("scoop_mpi: ")
+    assert run.stderr.count("\n") == 1
+    assert next(iter(variables)) in run.stderr
+
+
+def test_many_ranks_need_many_open_files(write_program: WriteProgram) -> None:
+    """More than the limit that is set, which can be raised."""
+    limited = ("sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh")
+    run = launch("-n", "16", write_program(SQUARES), ranks=None, launcher=limited).check()
+    assert run.stdout == "16 [0, 1, 4] []\n"
+    assert run.stderr == ""
+    limited = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh")
+    options = ("--dry-run", "-n", "1000", write_program(SQUARES))
+    run = launch(*options, ranks=None, launcher=limited).check()
+    assert run.stderr.count("ulimit -Hn") == 1
+
+
+@pytest.mark.parametrize("ranks", ["1", "2"])
+def test_a_system_need_not_tell_which_cores_may_be_used(
+    ranks: str, write_program: WriteProgram, tmp_path: Path
+) -> None:
+    """macOS does not, nor has it files in memory that have no name."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "for name in ('sched_getaffinity', 'memfd_create', 'O_TMPFILE', 'posix_fallocate'):\n"
+        "    delattr(os, name)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    env = {"PYTHONPATH": path}
+    run = launch("-n", ranks, write_program(SQUARES), ranks=None, env=env).check()
+    assert run.stdout == f"{ranks} [0, 1, 4] []\n"
+    run = launch("-n", ranks, "--info", ranks=None, env=env).check()
+    assert f"cores: {os.cpu_count()}" in run.stdout
+    run = launch(write_program(SQUARES), ranks=None, env=env).check()
+    assert run.stdout == f"{os.cpu_count()} [0, 1, 4] []\n"
+
+
 def test_within_a_slurm_job_there_is_a_rank_for_each_task(write_program: WriteProgram) -> None:
     job = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "3", "SLURM_PROCID": "0"}
     run = launch("--dry-run", write_program(SQUARES), ranks=None, env=job).check()
@@ -107,6 +186,52 @@ def test_what_is_dry_run_can_be_run(write_program: WriteProgram) -> None:
     ]
     run = launch("-c", f"import os; os.execv({command[0]!r}, {command!r})", ranks=None, python=())
     assert run.check().stdout == "2 [0, 1, 4] ['a b']\n"
+
+
+ARGUMENTS = """
+    import sys
+
+    if __name__ == "__main__":
+        print(ascii(sys.argv[1:]))
+"""
+# What launchers have for themselves, what a shell would change, and what is no text.
+MANY = [
+    *(
+        ":",
+        "",
+        " ",
+        "*",
+        "~",
+        "$HOME",
+        "`id`",
+        "'",
+        '"',
+        "a b",
+        "a\nb",
+        "\\",
+        "a\\",
+        "ü€",
+        "\udcff",
+    ),
+    *("-n", "-np", "--", "-", "-m", "-c", "--version", "--help", "--host", "--line=a", "-x", "::"),
+    *("--bind-to", "--map-by", "--rank-by", "--runtime-options", "-configfile", "--mca", "-genv"),
+]
+
+
+@pytest.mark.parametrize("ranks", ["1", "2"])
+def test_all_arguments_arrive_as_they_are(ranks: str, write_program: WriteProgram) -> None:
+    program = write_program(ARGUMENTS)
+    for arguments in (MANY, MANY[1:15], [":"], [*map(str, range(3000))]):
+        run = launch("-n", ranks, program, *arguments, ranks=None).check()
+        assert run.stdout == f"{arguments!a}\n"
+
+
+@on_ranks(2)
+def test_arguments_can_be_protected_from_a_launcher(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    line = shlex.join([str(write_program(ARGUMENTS)), *MANY])
+    assert launch(f"--line={line}", ranks=ranks).check().stdout == f"{MANY!a}\n"
 
 
 def test_options_of_python_and_of_mpiexec_are_passed_on(write_program: WriteProgram) -> None:
@@ -167,6 +292,35 @@ def test_the_interrupt_key_ends_all(write_program: WriteProgram) -> None:
         job.wait_for("working")
         job.press_interrupt()
         job.finish().check(None)
+
+
+LOADING = """
+    import os, time
+
+    # Who asks which MPI there is reads what this prints; its own stderr is the job's.
+    process = "self" if {is_rank} else os.getppid()
+    with open(f"/proc/{{process}}/fd/2", "a") as stderr:
+        print("loading", file=stderr)
+    time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize(("ranks", "options"), [(None, ("-n", "1")), (None, ("-n", "2")), (2, ())])
+def test_the_interrupt_key_while_a_job_starts_shows_no_lines_of_ours(
+    ranks: int | None, options: tuple[str, ...], write_program: WriteProgram, tmp_path: Path
+) -> None:
+    is_rank = options != ("-n", "2")
+    write_program(LOADING.format(is_rank=is_rank), "mpi4py.py")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    program = write_program(BUSY)
+    with start(*options, program, ranks=ranks, env={"PYTHONPATH": path}) as job:
+        job.wait_for("loading")
+        job.press_interrupt()
+        run = job.finish().check(None)
+        assert "Traceback" not in run.stderr
+        if ranks is None:
+            assert run.stderr == "loading\n"
+            assert run.returncode == -signal.SIGINT
 
 
 def test_a_rank_that_is_killed_ends_all(write_program: WriteProgram) -> None:

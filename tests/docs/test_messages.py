@@ -57,12 +57,21 @@ NO_MESSAGES = {
     ),
     "a part of: a call of ...": ("argument ...: ...", "the function of the call"),
     "a part of: an object of type ... can't be unpickled": ("(unknown: its pickle is damaged)",),
+    "a part of: the job has ... cores but one task": ("sbatch -n", "qsub -l select=1"),
+    "a part of: No memory to share on this node, where there is none": (
+        "this system has no files without a name",
+    ),
     "a part of: there is no mpiexec of ...": ("What was found is another MPI's",),
     "a part of: No memory to share on this node": (
         "large constants are copied to each rank",
         "there are ... segments of them already",
         "rank ... gets copies of large constants",
         "... is not what the node's leader has placed",
+    ),
+    "what --info says of the hashes": (
+        "alike on all ranks",
+        "differ between the ranks",
+        "...; ... ...",
     ),
     "what --info says of the constants": (
         "O_TMPFILE in ...",

@@ -42,7 +42,7 @@ def slurm_node():
 def describe(_):
     time.sleep(0.05)
     rank, _host = scoop_mpi.worker
-    threads = {os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    threads = {os.environ[name] for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
     return rank, slurm_node(), tuple(sorted(threads))
 
 

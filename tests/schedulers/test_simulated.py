@@ -265,7 +265,7 @@ class TestRealRanks:
     def check(job: Job) -> None:
         report = job.check(3).report
         assert report.ranks == [0, 1]
-        assert report.arguments == ["a b"]
+        assert report.arguments == ["a b", ":"]
         assert report.threads == ["1"]
 
     def test_in_a_pbs_job(self, tmp_path: Path) -> None:
@@ -277,11 +277,11 @@ class TestRealRanks:
             "PBS_NODEFILE": tmp_path / "nodefile",
             "PBS_O_WORKDIR": tmp_path,
         }
-        command: list[str | Path] = [JOBSCRIPTS / "pbs.sh", "program.py", "3", "a b"]
+        command: list[str | Path] = [JOBSCRIPTS / "pbs.sh", "program.py", "3", "a b", ":"]
         self.check(run(command, Path.home(), {**self.VARIABLES, **variables}))
 
     def test_in_an_lsf_job(self, tmp_path: Path) -> None:
         (tmp_path / "program.py").write_text(PROGRAM)
         variables: dict[str, str | Path] = {"LSB_JOBID": "1", "LSB_MCPU_HOSTS": "localhost 2"}
-        command: list[str | Path] = [JOBSCRIPTS / "lsf.sh", "program.py", "3", "a b"]
+        command: list[str | Path] = [JOBSCRIPTS / "lsf.sh", "program.py", "3", "a b", ":"]
         self.check(run(command, tmp_path, {**self.VARIABLES, **variables}))

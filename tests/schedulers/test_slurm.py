@@ -76,7 +76,7 @@ def srun(venv: str, *words: str | Path) -> Job:
         cwd=ROOT,
         # What the job scripts set.
         env=environment(
-            {"PMIX_MCA_psec": "native", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            {"PMIX_MCA_psec": "native", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
         ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import subprocess
 import sys
 
@@ -45,6 +46,26 @@ def test_a_line_without_options_of_ours_gives_what_one_with_options_gives(line: 
         config=with_option.config._replace(log_level=logging.WARNING),
         rank_words=with_option.rank_words[1:],
     )
+
+
+@pytest.mark.parametrize("line", [["prog.py", ":", "", "a b", "'", "-n"], ["-m", "m", "\n", "*"]])
+@pytest.mark.parametrize("options", [[], ["-v"], ["-n", "2", "--nice", "3"]])
+def test_a_line_may_come_in_one_word_or_a_few(line: list[str], options: list[str]) -> None:
+    words = [*options, *line]
+    expected = parse(words)
+    quoted = shlex.join(words)
+    assert parse([f"--line={quoted}"]) == expected
+    assert parse(["--line", quoted]) == expected
+    assert parse([*options, f"--line={shlex.join(line)}"]) == expected
+    assert parse([*options, "--line", shlex.join(line)]) == expected
+    assert parse([f"--line={shlex.quote(word)}" for word in words]) == expected
+
+
+def test_quotes_that_do_not_match(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        parse(["--line=prog.py 'a"])
+    assert ending.value.code == 2
+    assert "argument --line: No closing quotation" in capsys.readouterr().err
 
 
 def test_without_options_of_ours_argparse_is_not_imported() -> None:
@@ -95,6 +116,9 @@ def test_what_is_logged(line: str, level: int, is_debug: bool) -> None:
         "-n 0 prog.py",
         "-n -4 prog.py",
         "-n 1.5 prog.py",
+        "-np prog.py",
+        "-np 0 prog.py",
+        "-np4 prog.py",
         "--threads 0 prog.py",
         "--threads some prog.py",
         "--nice 20 prog.py",
@@ -105,6 +129,8 @@ def test_what_is_logged(line: str, level: int, is_debug: bool) -> None:
         "--host a b",
         "--hostfile",
         "--dry-run",
+        "--line",
+        "--line=",
     ],
 )
 def test_a_line_that_asks_for_nothing_is_an_error(
@@ -122,6 +148,10 @@ def test_a_line_that_asks_for_nothing_is_an_error(
         ("prog.py", Start()),
         ("-n 4 prog.py -n 5", Start(ranks=4)),
         ("-n4 prog.py", Start(ranks=4)),
+        ("-np 4 prog.py -np 5", Start(ranks=4)),
+        ("-np=4 prog.py", Start(ranks=4)),
+        ("--np 4 prog.py", Start(ranks=4)),
+        ("--np=4 -v prog.py", Start(ranks=4)),
         ("-vn 4 prog.py", Start(ranks=4)),
         ("--host a a b prog.py c", Start(host_names=("a", "a", "b"))),
         ("--hosts a -n 2 -m module", Start(ranks=2, host_names=("a",))),
@@ -154,6 +184,8 @@ def test_options_for_mpiexec_are_quoted_as_for_a_shell() -> None:
         ("--python x --mpiexec-args y --dry-run -p dir -m mod -n 2", "-p dir -m mod -n 2"),
         ("--hostfile f --profile --threads keep -- -v", "--profile --threads=keep -- -v"),
         ("-n 2 -i", "-i"),
+        ("-np 2 -v prog.py -np 3", "-v prog.py -np 3"),
+        ("--np=2 --np 3 -p dir prog.py", "-p dir prog.py"),
     ],
 )
 def test_what_the_ranks_get_of_the_command_line(line: str, words: str) -> None:

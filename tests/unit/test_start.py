@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import resource
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from scoop_mpi import start
+from scoop_mpi.command_line import parse
 from scoop_mpi.config import Start
 from scoop_mpi.errors import StartError
 from scoop_mpi.hosts import Host
 from scoop_mpi.mpi_library import Family, MPILibrary, family_of, used_by
-from scoop_mpi.mpiexec import find, options, refusal_of_root
+from scoop_mpi.mpiexec import find, options, protected, refusal_of_root
 from scoop_mpi.start import Plan
+from tests.launch import ROOT
 
 VERSIONS = {
     Family.MPICH: "HYDRA build details:\n    Version: 5.0.2",
@@ -27,6 +31,8 @@ DESCRIPTIONS = {
     Family.OPEN_MPI: "Open MPI v5.0.11",
     Family.INTEL: "Intel(R) MPI Library 2021.14 for Linux* OS",
 }
+Asked = Callable[[str, Sequence[str]], MPILibrary]
+Cluster = Callable[[Family], Asked]
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
@@ -71,6 +77,7 @@ def library(family: Family, *files: Path) -> MPILibrary:
             Plan(5, (Host("a", 3), Host("b", 2)), False, True),
         ),
         (Start(ranks=1, host_names=("a", "b")), {}, Plan(1, (Host("a", 1),), False, True)),
+        (Start(), {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "0"}, Plan(1, (), True, False)),
     ],
 )
 def test_how_many_ranks_and_where(
@@ -145,6 +152,30 @@ def test_open_mpi_refuses_to_run_as_root(
         assert "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1" in refusal
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], []),
+        (["prog.py", "-n", "--", "*", "", "a b"], ["prog.py", "-n", "--", "*", "", "a b"]),
+        (["-v", "prog.py", ":", "a b"], ["--line=-v prog.py : 'a b'"]),
+        (["prog.py", "--bind-to", ""], ["--line=prog.py --bind-to ''"]),
+        (["prog.py", "::", " :"], ["prog.py", "::", " :"]),
+    ],
+)
+def test_what_a_launcher_would_take_for_itself_is_protected(
+    words: list[str], expected: list[str]
+) -> None:
+    assert protected(words) == expected
+
+
+def test_many_words_go_in_few() -> None:
+    words = ["prog.py", *("x" * 1000 for _ in range(500)), "'" * 50_000]
+    few = protected(words)
+    assert len(few) < 12
+    assert parse(few) == parse(words)
+    assert all(len(word) < 1 << 18 for word in few)
+
+
 # ---------------------------------------------------------------- which mpiexec
 
 
@@ -187,19 +218,17 @@ def test_a_launcher_of_another_mpi_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Callable[[Family], Callable[[str], MPILibrary]]:
+def cluster(tmp_path: Path) -> Cluster:
     """A function that installs an MPI, and returns one that tells that it is what Python uses."""
 
-    def install(family: Family) -> Callable[[str], MPILibrary]:
+    def install(family: Family) -> Asked:
         make_launcher(tmp_path / "mpi/bin/mpiexec", VERSIONS[family])
-        return lambda python: library(family, tmp_path / "mpi/lib/libmpi.so")
+        return lambda python, options: library(family, tmp_path / "mpi/lib/libmpi.so")
 
     return install
 
 
-def test_the_command(
-    cluster: Callable[[Family], Callable[[str], MPILibrary]], tmp_path: Path
-) -> None:
+def test_the_command(cluster: Cluster, tmp_path: Path) -> None:
     asked = Start(ranks=3, python="/opt/python", mpiexec_options=("-l",))
     plan = start.plan(asked, {}, cores=2)
     before = ("-X", "dev", "-m", "scoop_mpi")
@@ -209,7 +238,7 @@ def test_the_command(
 
 
 def test_intel_mpi_is_told_each_hosts_ranks(
-    cluster: Callable[[Family], Callable[[str], MPILibrary]],
+    cluster: Cluster,
 ) -> None:
     asked = Start(host_names=("a", "a", "b"), mpiexec_options=("-l",), python="python")
     plan = start.plan(asked, {}, cores=2)
@@ -219,7 +248,7 @@ def test_intel_mpi_is_told_each_hosts_ranks(
 
 
 def test_one_rank_needs_no_mpiexec_but_may_need_another_python() -> None:
-    def nobody_asks(python: str) -> MPILibrary:
+    def nobody_asks(python: str, options: Sequence[str]) -> MPILibrary:
         raise AssertionError
 
     asked = Start(ranks=1, python="/opt/python")
@@ -229,7 +258,7 @@ def test_one_rank_needs_no_mpiexec_but_may_need_another_python() -> None:
 
 
 def test_a_scheduler_tells_mpich_itself_but_open_mpi_is_told(
-    cluster: Callable[[Family], Callable[[str], MPILibrary]],
+    cluster: Cluster,
 ) -> None:
     environment = {"LSB_MCPU_HOSTS": "a 2 b 2", **AS_ROOT}
     plan = start.plan(Start(), environment, cores=2)
@@ -254,3 +283,53 @@ def test_a_python_that_can_not_be_run_is_named(tmp_path: Path) -> None:
     python.chmod(0o755)
     with pytest.raises(StartError, match=r"can't load mpi4py .*No module named mpi4py"):
         used_by(str(python))
+    python.write_text("#!/bin/sh\necho hello\n")
+    with pytest.raises(StartError, match="doesn't tell its MPI, but: hello"):
+        used_by(str(python))
+
+
+def test_python_is_asked_with_the_options_that_the_ranks_get(tmp_path: Path) -> None:
+    """-I, -P and -E decide where it looks for modules, and so which MPI it finds."""
+    asked = Start(ranks=2)
+    seen = []
+
+    def ask(python: str, options: Sequence[str]) -> MPILibrary:
+        seen.append(list(options))
+        make_launcher(tmp_path / "mpi/bin/mpiexec", VERSIONS[Family.MPICH])
+        return library(Family.MPICH, tmp_path / "mpi/lib/libmpi.so")
+
+    plan = start.plan(asked, {}, cores=2)
+    for before in ("-I -X dev -m scoop_mpi", "-PEm scoop_mpi", "-m scoop_mpi"):
+        start.command(asked, plan, before.split(), ("prog.py",), {}, ask)
+    assert seen == [["-I", "-X", "dev"], ["-PE"], []]
+
+
+def test_who_answers_may_print_other_things_too(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, sys\nprint('hello', end='')\natexit.register(print, '{}')\n"
+    )
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\nPYTHONPATH={tmp_path}:{ROOT} exec {shlex.quote(sys.executable)} "$@"\n'
+    )
+    python.chmod(0o755)
+    assert used_by(str(python)) == used_by(sys.executable)
+
+
+def test_mpiexec_may_have_the_files_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = [(100, 2000)]
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, limit: limits.append(limit))
+    assert start.allow_open_files(2) is None
+    assert limits == [(100, 2000)]
+    assert start.allow_open_files(100) is None
+    assert limits[-1] == (664, 2000)
+    text = start.allow_open_files(1000)
+    assert limits[-1] == (2000, 2000)
+    assert "2000 open files (ulimit -Hn), and needs about 6064 for 1000 ranks" in (text or "")
+    limits.append((100, resource.RLIM_INFINITY))
+    assert start.allow_open_files(1000) is None
+    assert limits[-1] == (6064, resource.RLIM_INFINITY)
+    limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert start.allow_open_files(1000) is None
+    assert limits[-1][0] == resource.RLIM_INFINITY

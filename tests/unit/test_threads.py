@@ -29,19 +29,34 @@ def test_no_share_is_lost_to_rounding() -> None:
         assert share(cores, 1 / cores) == cores
 
 
+LEAST = ("OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
+
+
 def test_each_library_gets_the_share() -> None:
-    assert settings(None, 8, 0.5, {"HOME": "/"}) == dict.fromkeys(VARIABLES, "2")
-    assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"} < set(VARIABLES)
+    assert settings(None, 8, 0.5, {"HOME": "/"}) == dict.fromkeys(LEAST, "2")
 
 
-def test_what_the_user_has_set_stays() -> None:
-    found = settings(None, 8, 0.5, {"MKL_NUM_THREADS": "7"})
-    assert found == {name: "2" for name in VARIABLES if name != "MKL_NUM_THREADS"}
+def test_a_program_that_sets_openmps_variable_sets_it_for_those_who_go_by_it() -> None:
+    """Before it loads them. They would prefer a variable of their own."""
+    found = settings(None, 8, 0.5, {})
+    for library in ("OPENBLAS", "MKL", "BLIS", "NUMEXPR"):
+        assert f"{library}_NUM_THREADS" not in found
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_what_the_user_has_set_stays(name: str) -> None:
+    found = settings(None, 8, 0.5, {name: "7"})
+    assert name not in found
+    assert set(LEAST) - {name} == set(found)
 
 
 def test_what_the_user_has_set_for_openmp_is_for_all() -> None:
+    assert settings(None, 8, 0.5, {"OMP_NUM_THREADS": "3"}) == dict.fromkeys(LEAST[1:], "3")
+
+
+def test_a_list_is_for_openmp_alone() -> None:
     found = settings(None, 8, 0.5, {"OMP_NUM_THREADS": "3,2"})
-    assert found == {name: "3" for name in VARIABLES if name != "OMP_NUM_THREADS"}
+    assert found == dict.fromkeys((*LEAST[1:], "NUMEXPR_NUM_THREADS"), "3")
 
 
 def test_an_option_overrides_the_environment() -> None:
