@@ -31,9 +31,11 @@ from scoop_mpi.errors import (
     describe_error,
     format_exception,
 )
+from scoop_mpi.holds import Hold, Keeper
 
 Buffer = Any
-# The pickle stream and the large buffers that it refers to.
+# The pickle stream and the large buffers that it refers to. After them come a `Keeper` for each
+# shared constant that the object refers to, if any.
 Payload = tuple[Buffer, tuple[Buffer, ...]]
 
 # Below this many bytes a buffer of its own costs more (a message, a request) than its copy does.
@@ -60,23 +62,30 @@ class EncodedError(NamedTuple):
     host: str
 
 
-def encode(thing: object, out_of_band_bytes: int = OUT_OF_BAND_BYTES) -> Payload:
+def encode(
+    thing: object,
+    out_of_band_bytes: int = OUT_OF_BAND_BYTES,
+    reduce_array: Callable[[Any], Any] | None = None,
+) -> Payload:
     """Return `thing` as a payload.
 
     Args:
         thing: what to send.
         out_of_band_bytes: buffers of at least so many bytes stay out of the stream.
+        reduce_array: how numpy arrays are pickled (as `pickle.Pickler.reducer_override`); unless
+            told, so that they come out writable.
 
     Raises:
         SerializationError: it can't be pickled; the text names its type.
     """
     if type(thing) in PLAIN:
         return pickle.dumps(thing, PROTOCOL), ()
+    how = out_of_band_bytes, reduce_array or _reduce_read_only_array
     try:
-        return _encode_with(_ReferencePickler, thing, out_of_band_bytes)
+        return _encode_with(_ReferencePickler, thing, *how)
     except _USERS_ERRORS:
         try:
-            return _encode_with(_value_pickler(), thing, out_of_band_bytes)
+            return _encode_with(_value_pickler(), thing, *how)
         except _USERS_ERRORS as error:
             kind = type(thing).__qualname__
             raise SerializationError(
@@ -108,10 +117,15 @@ def forwarded(payload: Payload) -> Payload:
 
 def _forwarded_buffer(buffer: Buffer) -> Buffer:
     """Return what was received within a message as it is, what was a frame of its own as such."""
-    return buffer if type(buffer) is bytes else pickle.PickleBuffer(buffer)
+    return buffer if type(buffer) in (bytes, Keeper) else pickle.PickleBuffer(buffer)
 
 
-def _encode_with(pickler: type[pickle.Pickler], thing: object, out_of_band_bytes: int) -> Payload:
+def _encode_with(
+    kind: type[Any],
+    thing: object,
+    out_of_band_bytes: int,
+    reduce_array: Callable[[Any], Any],
+) -> Payload:
     buffers: list[pickle.PickleBuffer] = []
 
     def keep_in_stream(buffer: pickle.PickleBuffer) -> bool:
@@ -121,11 +135,16 @@ def _encode_with(pickler: type[pickle.Pickler], thing: object, out_of_band_bytes
         return False
 
     stream = io.BytesIO()
-    pickler(stream, PROTOCOL, buffer_callback=keep_in_stream).dump(thing)
+    pickler = kind(stream, PROTOCOL, buffer_callback=keep_in_stream)
+    holds: dict[Hold, None] = {}
+    pickler.holds = holds
+    pickler.reduce_array = reduce_array
+    pickler.dump(thing)
     data = stream.getbuffer()
+    kept = (*buffers, *map(Keeper, holds)) if holds else tuple(buffers)
     if data.nbytes >= OUT_OF_BAND_BYTES:
-        return pickle.PickleBuffer(data), tuple(buffers)
-    return data.tobytes(), tuple(buffers)
+        return pickle.PickleBuffer(data), kept
+    return data.tobytes(), kept
 
 
 class _NeedsValue(Exception):
@@ -133,12 +152,23 @@ class _NeedsValue(Exception):
 
 
 class _ReferencePickler(pickle.Pickler):
-    """Pickles functions and classes by reference, and gives up on one that can't be looked up."""
+    """Pickles functions and classes by reference, and gives up on one that can't be looked up.
+
+    Attributes:
+        reduce_array: how numpy arrays are pickled.
+        holds: on shared constants, those that have been met.
+    """
+
+    reduce_array: Callable[[Any], Any]
+    holds: dict[Hold, None]
 
     def reducer_override(self, thing: Any) -> Any:
+        if type(thing) is Hold:
+            self.holds[thing] = None
+            return thing.in_payload()
         if not _has_own_way(thing) and not is_importable(thing):
             raise _NeedsValue(thing)
-        return _reduce_read_only_array(thing)
+        return self.reduce_array(thing)
 
 
 def _has_own_way(thing: Any) -> bool:
@@ -159,9 +189,15 @@ def _value_pickler() -> type[pickle.Pickler]:
     import cloudpickle
 
     class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+        reduce_array: Callable[[Any], Any]
+        holds: dict[Hold, None]
+
         def reducer_override(self, thing: Any) -> Any:
+            if type(thing) is Hold:
+                self.holds[thing] = None
+                return thing.in_payload()
             if not isinstance(thing, _NAMED):
-                return _reduce_read_only_array(thing)
+                return self.reduce_array(thing)
             if _has_own_way(thing) or is_importable(thing):
                 return NotImplemented
             return super().reducer_override(thing)

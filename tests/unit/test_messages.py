@@ -15,11 +15,13 @@ from scoop_mpi import messages
 from scoop_mpi.columns import Sealed, Unsendable
 from scoop_mpi.messages import (
     Call,
+    ConstantsDeleted,
     ConstantsMapped,
     ConstantsPlaced,
     ConstantsProposed,
     ConstantsPublished,
     ConstantsRefused,
+    HoldReleased,
     ImportFailed,
     Leave,
     Message,
@@ -87,11 +89,15 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Results: st.builds(Results, numbers, st.lists(segments, max_size=3), st.booleans()),
     Call: st.builds(Call, numbers, ranks, numbers, st.binary(), st.lists(plain_things).map(tuple)),
     Returned: st.builds(Returned, numbers, numbers, plain_things, st.booleans()),
-    ConstantsProposed: st.builds(ConstantsProposed, numbers, constants),
+    ConstantsProposed: st.builds(ConstantsProposed, numbers, constants, st.booleans()),
     ConstantsRefused: st.builds(ConstantsRefused, numbers, texts),
-    ConstantsPublished: st.builds(ConstantsPublished, numbers, ranks, numbers, constants),
-    ConstantsPlaced: st.builds(ConstantsPlaced, numbers, st.binary(), places),
+    ConstantsDeleted: st.builds(ConstantsDeleted, st.dictionaries(texts, numbers)),
+    ConstantsPublished: st.builds(
+        ConstantsPublished, numbers, ranks, numbers, constants, st.lists(texts).map(tuple), numbers
+    ),
+    ConstantsPlaced: st.builds(ConstantsPlaced, numbers, st.binary(), places, st.just({})),
     ConstantsMapped: st.builds(ConstantsMapped, numbers, st.none() | texts),
+    HoldReleased: st.builds(HoldReleased, texts),
     ImportFailed: st.builds(ImportFailed, texts),
     Stop: st.builds(Stop),
     Stopped: st.builds(Stopped),
