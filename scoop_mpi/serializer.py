@@ -80,7 +80,7 @@ def encode(
     """
     if type(thing) in PLAIN:
         return pickle.dumps(thing, PROTOCOL), ()
-    how = out_of_band_bytes, reduce_array or _reduce_read_only_array
+    how = out_of_band_bytes, reduce_array
     try:
         return _encode_with(_ReferencePickler, thing, *how)
     except _USERS_ERRORS:
@@ -124,7 +124,7 @@ def _encode_with(
     kind: type[Any],
     thing: object,
     out_of_band_bytes: int,
-    reduce_array: Callable[[Any], Any],
+    reduce_array: Callable[[Any], Any] | None,
 ) -> Payload:
     buffers: list[pickle.PickleBuffer] = []
 
@@ -136,12 +136,12 @@ def _encode_with(
 
     stream = io.BytesIO()
     pickler = kind(stream, PROTOCOL, buffer_callback=keep_in_stream)
-    holds: dict[Hold, None] = {}
-    pickler.holds = holds
-    pickler.reduce_array = reduce_array
+    if reduce_array is not None:
+        pickler.reduce_array = reduce_array
     pickler.dump(thing)
     data = stream.getbuffer()
-    kept = (*buffers, *map(Keeper, holds)) if holds else tuple(buffers)
+    holds: dict[Hold, None] | None = pickler.holds
+    kept = tuple(buffers) if holds is None else (*buffers, *map(Keeper, holds))
     if data.nbytes >= OUT_OF_BAND_BYTES:
         return pickle.PickleBuffer(data), kept
     return data.tobytes(), kept
@@ -151,24 +151,34 @@ class _NeedsValue(Exception):
     """What is being pickled holds a function or class that other ranks can't look up."""
 
 
-class _ReferencePickler(pickle.Pickler):
-    """Pickles functions and classes by reference, and gives up on one that can't be looked up.
+class _PayloadPickler:
+    """What both picklers of payloads have beside pickling.
 
     Attributes:
-        reduce_array: how numpy arrays are pickled.
-        holds: on shared constants, those that have been met.
+        reduce_array: how numpy arrays are pickled; None: as `_reduce_read_only_array` does.
+        holds: on shared constants, those that have been met; None: none.
     """
 
-    reduce_array: Callable[[Any], Any]
-    holds: dict[Hold, None]
+    reduce_array: Callable[[Any], Any] | None = None
+    holds: dict[Hold, None] | None = None
+
+    def meet(self, hold: Hold) -> tuple[Any, ...]:
+        """Remember a hold; return how it is restored."""
+        if self.holds is None:
+            self.holds = {}
+        self.holds[hold] = None
+        return hold.in_payload()
+
+
+class _ReferencePickler(_PayloadPickler, pickle.Pickler):
+    """Pickles functions and classes by reference, and gives up on one that can't be looked up."""
 
     def reducer_override(self, thing: Any) -> Any:
         if type(thing) is Hold:
-            self.holds[thing] = None
-            return thing.in_payload()
+            return self.meet(thing)
         if not _has_own_way(thing) and not is_importable(thing):
             raise _NeedsValue(thing)
-        return self.reduce_array(thing)
+        return (self.reduce_array or _reduce_read_only_array)(thing)
 
 
 def _has_own_way(thing: Any) -> bool:
@@ -188,16 +198,12 @@ def _value_pickler() -> type[pickle.Pickler]:
     """
     import cloudpickle
 
-    class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
-        reduce_array: Callable[[Any], Any]
-        holds: dict[Hold, None]
-
+    class ValuePickler(_PayloadPickler, cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, thing: Any) -> Any:
             if type(thing) is Hold:
-                self.holds[thing] = None
-                return thing.in_payload()
+                return self.meet(thing)
             if not isinstance(thing, _NAMED):
-                return self.reduce_array(thing)
+                return (self.reduce_array or _reduce_read_only_array)(thing)
             if _has_own_way(thing) or is_importable(thing):
                 return NotImplemented
             return super().reducer_override(thing)
