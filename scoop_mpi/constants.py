@@ -26,6 +26,10 @@ has them once, and tells the others where; who can't map them gets a copy after 
        |  ConstantsPublished, if there was one |
        |-------------------------------------->|
 
+That a constant is no more is a version as well. Who deletes one asks rank 0 for it; those that go
+by themselves rank 0 removes when nobody refers to them any longer (`holds`). A deleted name
+can be taken again, so a rank that has heard of a deletion reads no name before it has that version.
+
 A pure state machine: `handle` and `propose` return what to send. The runtime places and maps
 memory. Values stay sealed until they are first read.
 """
@@ -33,44 +37,30 @@ memory. Values stay sealed until they are first read.
 from __future__ import annotations
 
 import itertools
-import pickle
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from scoop_mpi.constant_values import Constant, copied
+from scoop_mpi.holds import Hold, Holds, Keeper
 from scoop_mpi.messages import (
+    ConstantsDeleted,
     ConstantsMapped,
     ConstantsPlaced,
     ConstantsProposed,
     ConstantsPublished,
     ConstantsRefused,
+    HoldReleased,
     Message,
     Send,
     bytes_of,
 )
-from scoop_mpi.serializer import OUT_OF_BAND_BYTES, Buffer, Payload, decode, encode, forwarded
+from scoop_mpi.serializer import Payload, forwarded
 
 REGISTRAR_RANK = 0
 CHILDREN = 4  # of a leader in the tree: few, since each costs its parent the bandwidth of a copy
 # Constants of so many bytes in all are placed in the node's memory. It takes some system calls, a
 # descriptor and another message for each rank, which smaller ones aren't worth.
 PLACED_BYTES = 1 << 20
-
-
-def seal(value: object) -> Payload:
-    """Return a constant's value as a payload.
-
-    Small buffers stay out of the stream as well. So they can be opened read-only, as large ones.
-
-    Raises:
-        SerializationError: it can't be pickled; the text names its type.
-    """
-    data, buffers = encode(value, out_of_band_bytes=0)
-    if len(bytes_of(data)) >= OUT_OF_BAND_BYTES:
-        data = pickle.PickleBuffer(data)  # also of plain bytes and text, however long
-    return data, tuple(
-        view.tobytes() if (view := bytes_of(buffer)).nbytes < OUT_OF_BAND_BYTES else buffer
-        for buffer in buffers
-    )
+_NEWS_BITS = 32  # of the news: a version, and above it the newest that has deleted
 
 
 def sendable(message: ConstantsPublished) -> ConstantsPublished:
@@ -80,18 +70,35 @@ def sendable(message: ConstantsPublished) -> ConstantsPublished:
 
 
 class Proposal:
-    """Constants that this rank wants to set. `refused` names the one that is taken already."""
+    """Constants that this rank wants to set.
 
-    __slots__ = ("_notify", "is_answered", "refused")
+    Args:
+        notify: called once rank 0 has decided.
+        hold: on the only one of them, if it is to go when nobody refers to it any more.
 
-    def __init__(self, notify: Callable[[], None]) -> None:
+    Attributes:
+        is_answered: whether rank 0 has decided.
+        refused: names the one that is taken already.
+    """
+
+    __slots__ = ("_notify", "hold", "is_answered", "refused")
+
+    def __init__(self, notify: Callable[[], None], hold: Hold | None = None) -> None:
         self._notify = notify
+        self.hold = hold
         self.is_answered = False
         self.refused: str | None = None
 
-    def answer(self, refused: str | None) -> None:
-        """Rank 0 has decided."""
-        self.refused = refused
+    def accept(self, version: int) -> None:
+        """They have been published as this version."""
+        if self.hold is not None:
+            self.hold.version = version
+        self.is_answered = True
+        self._notify()
+
+    def refuse(self, name: str) -> None:
+        """This name is taken."""
+        self.refused = name
         self.is_answered = True
         self._notify()
 
@@ -102,16 +109,23 @@ class Constants:
     Args:
         rank: this rank.
         leaders: for each rank the leader of its node, which is the node's lowest rank.
+        post: see `Holds`.
 
     Attributes:
         version: this rank has all constants up to this version.
-        heard_of: there are constants up to this version, at least.
+        news: what each message with tasks or results tells: that there are versions up to one, and
+            which of them is the newest that has deleted a constant. As one number: messages stay
+            small, and are looked at as fast.
+        holds: this rank's, on those that go by themselves.
     """
 
-    def __init__(self, rank: int, leaders: Sequence[int]) -> None:
+    def __init__(
+        self, rank: int, leaders: Sequence[int], post: Callable[[int, Message], object]
+    ) -> None:
         self.rank = rank
         self.version = 0
-        self.heard_of = 0
+        self.news = 0
+        self.holds = Holds(rank, REGISTRAR_RANK, post)
         self.on_change: list[Callable[[], None]] = []
         self._child_leaders = _children(rank, sorted(set(leaders)))
         # The others of its node, if this rank is a leader: those who map what it places, and those
@@ -119,29 +133,50 @@ class Constants:
         self._mappers = [r for r, leader in enumerate(leaders) if leader == rank != r]
         self._copiers: list[int] = []
         self._placed: dict[int, tuple[ConstantsPublished, set[int]]] = {}  # not mapped by these yet
-        self._sealed: dict[str, Payload] = {}
-        self._opened: dict[str, Any] = {}
+        self._held: dict[str, Constant] = {}
         self._proposals: dict[int, Proposal] = {}
         self._tickets = 0
         self._name_numbers = itertools.count()
         self._early: dict[int, ConstantsPublished] = {}  # overtook a version with large buffers
-        self._names_taken: set[str] = set()  # on rank 0
+        self._versions_by_name: dict[str, int] = {}  # on rank 0: those taken
         self._last_given = 0  # on rank 0: the last version number given
+        self._last_erased = 0  # on rank 0: the last of them that has deleted
 
-    def hear_of(self, version: int) -> None:
-        """A message told of this version."""
-        if version > self.heard_of:
-            self.heard_of = version
+    def hear_of(self, news: int) -> None:
+        """A message told these `news`."""
+        if news == self.news:
+            return
+        erased, version = divmod(news, 1 << _NEWS_BITS)
+        self.news = max(erased, self._erased) << _NEWS_BITS | max(version, self.heard_of)
+
+    @property
+    def heard_of(self) -> int:
+        """There are constants up to this version, at least."""
+        return self.news % (1 << _NEWS_BITS)
+
+    @property
+    def _erased(self) -> int:
+        """The newest version that this rank knows to have deleted a constant."""
+        return self.news >> _NEWS_BITS
 
     def propose(self, values: dict[str, Payload], proposal: Proposal) -> list[Send]:
         """Ask rank 0 to publish constants; `proposal` will be answered."""
         self._tickets += 1
         self._proposals[self._tickets] = proposal
-        return [Send(REGISTRAR_RANK, ConstantsProposed(self._tickets, values))]
+        are_counted = proposal.hold is not None
+        return [Send(REGISTRAR_RANK, ConstantsProposed(self._tickets, values, are_counted))]
 
-    def has(self, name: str) -> bool:
-        """Say whether this rank holds a constant of this name."""
-        return name in self._sealed or name in self._opened
+    def find(self, name: str) -> Constant | None:
+        """Return the constant of this name, if this rank holds it and it can't be out of date."""
+        return self._held.get(name) if self.version >= self._erased else None
+
+    def find_of_unique_name(self, name: str) -> Constant | None:
+        """Return the constant of a name that nobody takes again."""
+        return self._held.get(name)
+
+    def held(self) -> list[tuple[str, Constant]]:
+        """Return all constants that this rank holds, by name, the oldest first."""
+        return list(self._held.items())
 
     def new_name(self, stem: str) -> str:
         """Return a name that no other constant has, on whichever rank."""
@@ -152,19 +187,6 @@ class Constants:
         """Whether constants that this rank has heard of are still on their way."""
         return self.version < self.heard_of
 
-    def get(self, name: str) -> Any:
-        """Return a constant that this rank holds; every reader gets the same object.
-
-        Raises:
-            SerializationError: it can't be unpickled here.
-        """
-        sealed = self._sealed.get(name)
-        if sealed is not None:
-            data, buffers = sealed
-            self._opened.setdefault(name, decode((data, tuple(map(_read_only, buffers)))))
-            self._sealed.pop(name, None)
-        return self._opened[name]
-
     def should_place(self, message: ConstantsPublished) -> bool:
         """Say whether this rank should have `message` placed in its node's memory."""
         if not self._mappers:
@@ -173,7 +195,7 @@ class Constants:
             buffer
             for data, buffers in message.values.values()
             for buffer in (data, *buffers)
-            if type(buffer) is not bytes  # else it travels within the message
+            if type(buffer) not in (bytes, Keeper)  # else it travels within the message
         )
         return sum(bytes_of(frame).nbytes for frame in frames) >= PLACED_BYTES
 
@@ -195,11 +217,15 @@ class Constants:
             TypeError: the message is not about constants, or one that `take_in` is for.
         """
         match message:
-            case ConstantsProposed(ticket, values):
-                return self._decide(source, ticket, values)
+            case ConstantsProposed():
+                return self._decide(source, message)
             case ConstantsRefused(ticket, name):
-                self._proposals.pop(ticket).answer(name)
+                self._proposals.pop(ticket).refuse(name)
                 return []
+            case ConstantsDeleted(versions):
+                return self._delete(versions)
+            case HoldReleased(name):
+                return self._release(source, name)
             case ConstantsPublished():
                 return self._pass_on(message, placed)
             case ConstantsMapped(version, problem):
@@ -207,13 +233,47 @@ class Constants:
             case _:
                 raise TypeError(f"the constants got {message!r} from rank {source}")
 
-    def _decide(self, origin: int, ticket: int, values: dict[str, Payload]) -> list[Send]:
+    def _decide(self, origin: int, proposed: ConstantsProposed) -> list[Send]:
+        ticket, values, are_counted = proposed
         for name in values:
-            if name in self._names_taken:
+            if name in self._versions_by_name:
                 return [Send(origin, ConstantsRefused(ticket, name))]
-        self._names_taken.update(values)
+        version = self._last_given + 1
+        for name in values:
+            self._versions_by_name[name] = version
+            if are_counted:
+                self.holds.published(name, origin)
+        return self._publish(origin, ticket, values, ())
+
+    def _delete(self, versions: dict[str, int]) -> list[Send]:
+        """Remove constants, unless that has been done, and the names may have been taken again."""
+        current = self._versions_by_name
+        names = tuple(name for name, version in versions.items() if current.get(name) == version)
+        if names:
+            self._last_erased = self._last_given + 1
+        return self._remove(names)
+
+    def _release(self, source: int, name: str) -> list[Send]:
+        parent = self.holds.released(source, name)
+        if parent is None:
+            return []
+        if parent != self.rank:
+            return [Send(parent, HoldReleased(name))]
+        return self._remove((name,) if name in self._versions_by_name else ())
+
+    def _remove(self, names: tuple[str, ...]) -> list[Send]:
+        for name in names:
+            del self._versions_by_name[name]
+        return self._publish(REGISTRAR_RANK, 0, {}, names) if names else []
+
+    def _publish(
+        self, origin: int, ticket: int, values: dict[str, Payload], removed: tuple[str, ...]
+    ) -> list[Send]:
         self._last_given += 1
-        return [Send(self.rank, ConstantsPublished(self._last_given, origin, ticket, values))]
+        published = ConstantsPublished(
+            self._last_given, origin, ticket, values, removed, self._last_erased
+        )
+        return [Send(self.rank, published)]
 
     def _pass_on(self, message: ConstantsPublished, placed: ConstantsPlaced | None) -> list[Send]:
         copiers = (*self._child_leaders, *self._copiers)
@@ -253,7 +313,7 @@ class Constants:
         """
         if not self.rank == REGISTRAR_RANK == message.origin:
             return message
-        values = {name: _copied(payload) for name, payload in message.values.items()}
+        values = {name: copied(payload) for name, payload in message.values.items()}
         return message._replace(values=values)
 
     def take_in(self, message: ConstantsPublished) -> None:
@@ -262,12 +322,15 @@ class Constants:
             _, missing = self._placed[message.version]
             self._placed[message.version] = sendable(message), missing
         self._early[message.version] = message
-        while (message_due := self._early.pop(self.version + 1, None)) is not None:
-            self.version = message_due.version
-            self.hear_of(message_due.version)
-            self._sealed.update(message_due.values)
-            if message_due.origin == self.rank:
-                self._proposals.pop(message_due.ticket).answer(None)
+        while (due := self._early.pop(self.version + 1, None)) is not None:
+            for name in due.removed:
+                self._held.pop(name, None)
+            for name, payload in due.values.items():
+                self._held[name] = Constant(payload, due.origin, due.version)
+            self.version = due.version
+            self.hear_of(due.erased << _NEWS_BITS | due.version)
+            if due.origin == self.rank and due.values:
+                self._proposals.pop(due.ticket).accept(due.version)
         for notify in list(self.on_change):
             notify()
 
@@ -278,27 +341,3 @@ def _children(rank: int, leaders: list[int]) -> tuple[int, ...]:
         return ()
     first = CHILDREN * leaders.index(rank) + 1
     return tuple(leaders[first : first + CHILDREN])
-
-
-def _copied(payload: Payload) -> Payload:
-    """Return a payload that shares no memory with the object that was sealed."""
-    data, buffers = payload
-    return data, tuple(
-        buffer if type(buffer) is bytes else bytearray(bytes_of(buffer)) for buffer in buffers
-    )
-
-
-def _read_only(buffer: Buffer) -> memoryview:
-    """Return a view of a buffer for an array that is to be read-only.
-
-    A view of an array: an array's unpickling may look for the writable memory beneath a view, and
-    finds that this is not.
-    """
-    import numpy
-
-    view = bytes_of(buffer)
-    if not view.nbytes:
-        return memoryview(b"")
-    array = numpy.frombuffer(view, numpy.uint8)
-    array.flags.writeable = False
-    return array.data

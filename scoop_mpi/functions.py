@@ -19,12 +19,20 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from pickle import PickleBuffer
 from typing import Any, NamedTuple
 
 from scoop_mpi.errors import SerializationError, describe_callable
 from scoop_mpi.messages import bytes_of
-from scoop_mpi.serializer import Buffer, FunctionCodec, Payload, decode, forwarded, is_named
+from scoop_mpi.serializer import (
+    Buffer,
+    FunctionCodec,
+    Payload,
+    copied,
+    decode,
+    forwarded,
+    is_named,
+    without_keepers,
+)
 
 # From so many bytes on a function is large.
 LARGE_BYTES = 64 * 1024
@@ -146,7 +154,7 @@ class Functions:
             self._last_number += 1
             name = FunctionName(self._rank, self._last_number)
         data, buffers = payload
-        copies = tuple(PickleBuffer(bytearray(bytes_of(buffer))) for buffer in buffers)
+        copies = copied(buffers)
         function = LargeFunction(name, (data, copies))
         with self._lock:
             self._own[name] = function
@@ -236,14 +244,13 @@ def _keep(
 
 def _size_of(payload: Payload) -> int:
     data, buffers = payload
-    return bytes_of(data).nbytes + sum(bytes_of(buffer).nbytes for buffer in buffers)
+    return sum(bytes_of(buffer).nbytes for buffer in (data, *without_keepers(buffers)))
 
 
 def _are_same(payload: Payload, other: Payload) -> bool:
     (data, buffers), (other_data, other_buffers) = payload, other
-    return len(buffers) == len(other_buffers) and all(
-        map(_are_same_bytes, (data, *buffers), (other_data, *other_buffers))
-    )
+    one, two = (data, *without_keepers(buffers)), (other_data, *without_keepers(other_buffers))
+    return len(one) == len(two) and all(map(_are_same_bytes, one, two))
 
 
 def _are_same_bytes(buffer: Buffer, other: Buffer) -> bool:

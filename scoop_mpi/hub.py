@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterable
 from threading import get_ident
 from typing import Protocol
 
-from scoop_mpi.errors import TimeoutError
+from scoop_mpi.errors import CancelledError, TimeoutError
 from scoop_mpi.future import Future
 from scoop_mpi.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.policy import MOST_SUSPENDED
@@ -163,7 +163,14 @@ class Hub(Greenlets):
     # ------------------------------------------------------------ waiting
 
     def waiter(self) -> Waiter:
-        """Return a new waiter for the calling thread."""
+        """Return a new waiter for the calling thread.
+
+        Raises:
+            CancelledError: the program has ended. So hears also an object's ``__del__`` that runs
+                while Python shuts down, when greenlets can't be had any more.
+        """
+        if self.runtime.is_stopping:
+            raise CancelledError("the program has ended")
         return GreenletWaiter(self) if get_ident() == self.thread else ThreadWaiter(self)
 
     def join(self, future: Future, timeout: float | None) -> None:

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from scoop_mpi.columns import Column
     from scoop_mpi.functions import FunctionOnWire
+    from scoop_mpi.holds import Keeper
     from scoop_mpi.serializer import EncodedError, Payload
 
 Frame = Any  # bytes, bytearray, memoryview or pickle.PickleBuffer: whatever exports its bytes
@@ -131,10 +132,14 @@ class FunctionSent(NamedTuple):
 
 
 class ConstantsProposed(NamedTuple):
-    """Any rank to rank 0: publish these constants, if none of the names is taken."""
+    """Any rank to rank 0: publish these constants, if none of the names is taken.
+
+    `are_counted`: they are to go when nobody refers to them any more (see `holds`).
+    """
 
     ticket: int
     values: dict[str, Payload]
+    are_counted: bool = False
 
 
 class ConstantsRefused(NamedTuple):
@@ -144,13 +149,25 @@ class ConstantsRefused(NamedTuple):
     name: str
 
 
+class ConstantsDeleted(NamedTuple):
+    """Any rank to rank 0: remove these constants, each if it is still of the version told."""
+
+    versions: dict[str, int]
+
+
 class ConstantsPublished(NamedTuple):
-    """From rank 0 to all, by way of the nodes' leaders: the constants that make up a version."""
+    """From rank 0 to all, by way of the nodes' leaders: what makes up a version.
+
+    That is constants that are new, or the names of those that are no more. `erased` is the newest
+    version, up to this one, that has removed a constant whose name may be taken again.
+    """
 
     version: int
     origin: int
     ticket: int
     values: dict[str, Payload]
+    removed: tuple[str, ...] = ()
+    erased: int = 0
 
 
 class Place(NamedTuple):
@@ -169,12 +186,14 @@ class Place(NamedTuple):
 class ConstantsPlaced(NamedTuple):
     """A node's leader to its ranks: the constants of version `version` lie in the node's memory.
 
-    `head` is the first frame of their `ConstantsPublished`; at `place` lie the others.
+    `head` is the first frame of their `ConstantsPublished`; at `place` lie the others. `keepers`
+    are those of each payload (see `holds`): they are counted for each rank that gets this.
     """
 
     version: int
     head: bytes
     place: Place
+    keepers: dict[str, tuple[Keeper, ...]]
 
 
 class ConstantsMapped(NamedTuple):
@@ -182,6 +201,12 @@ class ConstantsMapped(NamedTuple):
 
     version: int
     problem: str | None
+
+
+class HoldReleased(NamedTuple):
+    """To who has sent it: a copy of a hold on this constant is no more (see `holds`)."""
+
+    name: str
 
 
 class ImportFailed(NamedTuple):
@@ -215,9 +240,11 @@ Message = (
     | FunctionSent
     | ConstantsProposed
     | ConstantsRefused
+    | ConstantsDeleted
     | ConstantsPublished
     | ConstantsPlaced
     | ConstantsMapped
+    | HoldReleased
     | ImportFailed
     | Stop
     | Stopped
@@ -245,9 +272,11 @@ _TYPES: tuple[type[Message], ...] = (
     FunctionSent,
     ConstantsProposed,
     ConstantsRefused,
+    ConstantsDeleted,
     ConstantsPublished,
     ConstantsPlaced,
     ConstantsMapped,
+    HoldReleased,
     ImportFailed,
     Stop,
     Stopped,

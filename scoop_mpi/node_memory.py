@@ -27,9 +27,11 @@ import mmap
 import os
 import weakref
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from scoop_mpi import messages
 from scoop_mpi.errors import describe_error
+from scoop_mpi.holds import Keeper
 from scoop_mpi.messages import ConstantsPlaced, ConstantsPublished, Place, bytes_of
 
 # A mapping keeps a file descriptor, of which a process may often have 1,024 in all.
@@ -49,7 +51,7 @@ class NodeMemory:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._segments: dict[int, Segment] = {}  # by version: those that not all ranks have mapped
-        self._placed = 0
+        self._mappings: weakref.WeakSet[Any] = weakref.WeakSet()  # those that something here uses
         self._has_told = False
 
     def place(self, message: ConstantsPublished) -> ConstantsPlaced | None:
@@ -58,17 +60,17 @@ class NodeMemory:
         Returns:
             What to tell the ranks of the node; None if there is no such memory to be had.
         """
-        head, *buffers = messages.encode(message)
+        bare, keepers = _without_keepers(message)
+        head, *buffers = messages.encode(bare)
         try:
-            if self._placed == MOST_SEGMENTS:
+            if len(self._segments) + len(self._mappings) >= MOST_SEGMENTS:
                 raise OSError(f"there are {MOST_SEGMENTS} segments of them already")
             segment = Segment([bytes_of(buffer) for buffer in buffers])
         except OSError as error:
             self.tell("large constants are copied to each rank", describe_error(error))
             return None
-        self._placed += 1
         self._segments[message.version] = segment
-        return ConstantsPlaced(message.version, head, segment.place)
+        return ConstantsPlaced(message.version, head, segment.place, keepers)
 
     def open(self, placed: ConstantsPlaced) -> ConstantsPublished:
         """Return the message that was placed; its large buffers are read-only, and shared.
@@ -76,9 +78,15 @@ class NodeMemory:
         Raises:
             OSError: this process can't map them.
         """
-        message = messages.decode([placed.head, *map_place(placed.place)])
+        views = map_place(placed.place)
+        self._mappings.add(views[0].obj)
+        message = messages.decode([placed.head, *views])
         assert isinstance(message, ConstantsPublished)
-        return message
+        values = dict(message.values)
+        for name, keepers in placed.keepers.items():
+            data, buffers = values[name]
+            values[name] = data, (*buffers, *keepers)
+        return message._replace(values=values)
 
     def release(self, version: int) -> None:
         """All ranks of the node have answered: they keep what they have mapped."""
@@ -143,6 +151,18 @@ def map_place(place: Place) -> list[memoryview]:
         memory[offset : offset + length]
         for offset, length in zip(offsets, place.lengths, strict=True)
     ]
+
+
+def _without_keepers(
+    message: ConstantsPublished,
+) -> tuple[ConstantsPublished, dict[str, tuple[Keeper, ...]]]:
+    """Return `message` as it can be encoded once for many, and the keepers in it by name."""
+    values, keepers = {}, {}
+    for name, (data, buffers) in message.values.items():
+        values[name] = data, tuple(buffer for buffer in buffers if type(buffer) is not Keeper)
+        if found := tuple(buffer for buffer in buffers if type(buffer) is Keeper):
+            keepers[name] = found
+    return message._replace(values=values), keepers
 
 
 def kind() -> str:

@@ -26,6 +26,7 @@ from scoop_mpi.constants import Constants, Proposal, sendable
 from scoop_mpi.errors import describe_error
 from scoop_mpi.messages import (
     Call,
+    ConstantsDeleted,
     ConstantsMapped,
     ConstantsPlaced,
     ConstantsProposed,
@@ -34,6 +35,7 @@ from scoop_mpi.messages import (
     Frames,
     FunctionSent,
     FunctionWanted,
+    HoldReleased,
     ImportFailed,
     Leave,
     Message,
@@ -84,8 +86,8 @@ class Runtime:
         self.rank = transport.rank
         self.size = transport.size
         self.memory = memory
-        self.constants = Constants(self.rank, transport.leaders)
-        self.worker = Worker(self.rank, self.size, transport.host, lambda: self.constants.heard_of)
+        self.constants = Constants(self.rank, transport.leaders, self._post_until_stop)
+        self.worker = Worker(self.rank, self.size, transport.host, lambda: self.constants.news)
         self.broker = Broker() if self.rank == ROOT_RANK else None
         self.windows: dict[Window, None] = {}  # those whose calls are being made
         self.last_step = 0.0
@@ -274,9 +276,11 @@ class Runtime:
             case (
                 ConstantsProposed()
                 | ConstantsRefused()
+                | ConstantsDeleted()
                 | ConstantsPublished()
                 | ConstantsPlaced()
                 | ConstantsMapped()
+                | HoldReleased()
             ):
                 if not self.is_stopping:  # else nobody reads them, and who sent them may be gone
                     return self._handle_constants(source, message)
@@ -346,5 +350,9 @@ class Runtime:
         self._proposals.append((values, proposal))
 
     def post(self, destination: int, message: Message) -> None:
-        """Have the next step send a message. Any thread may."""
+        """Have the next step send a message. Any thread may, also where an object ends."""
         self._letters.append(Send(destination, message))
+
+    def _post_until_stop(self, destination: int, message: Message) -> None:
+        if not self.is_stopping:  # else it might come after all had left
+            self.post(destination, message)

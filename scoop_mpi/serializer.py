@@ -31,9 +31,12 @@ from scoop_mpi.errors import (
     describe_error,
     format_exception,
 )
+from scoop_mpi.holds import Hold, Keeper
+from scoop_mpi.messages import bytes_of
 
 Buffer = Any
-# The pickle stream and the large buffers that it refers to.
+# The pickle stream and the large buffers that it refers to. After them come a `Keeper` for each
+# shared constant that the object refers to, if any.
 Payload = tuple[Buffer, tuple[Buffer, ...]]
 
 # Below this many bytes a buffer of its own costs more (a message, a request) than its copy does.
@@ -60,23 +63,30 @@ class EncodedError(NamedTuple):
     host: str
 
 
-def encode(thing: object, out_of_band_bytes: int = OUT_OF_BAND_BYTES) -> Payload:
+def encode(
+    thing: object,
+    out_of_band_bytes: int = OUT_OF_BAND_BYTES,
+    reduce_array: Callable[[Any], Any] | None = None,
+) -> Payload:
     """Return `thing` as a payload.
 
     Args:
         thing: what to send.
         out_of_band_bytes: buffers of at least so many bytes stay out of the stream.
+        reduce_array: how numpy arrays are pickled (as `pickle.Pickler.reducer_override`); unless
+            told, so that they come out writable.
 
     Raises:
         SerializationError: it can't be pickled; the text names its type.
     """
     if type(thing) in PLAIN:
         return pickle.dumps(thing, PROTOCOL), ()
+    how = out_of_band_bytes, reduce_array
     try:
-        return _encode(thing, out_of_band_bytes, by_value=False)
+        return _encode(thing, *how, by_value=False)
     except USERS_ERRORS:
         try:
-            return _encode(thing, out_of_band_bytes, by_value=True)
+            return _encode(thing, *how, by_value=True)
         except USERS_ERRORS as error:
             kind = type(thing).__qualname__
             raise SerializationError(
@@ -108,7 +118,7 @@ def forwarded(payload: Payload) -> Payload:
 
 def _forwarded_buffer(buffer: Buffer) -> Buffer:
     """Return what was received within a message as it is, what was a frame of its own as such."""
-    return buffer if type(buffer) is bytes else pickle.PickleBuffer(buffer)
+    return buffer if type(buffer) in (bytes, Keeper) else pickle.PickleBuffer(buffer)
 
 
 def pickler_of(
@@ -117,7 +127,7 @@ def pickler_of(
     *,
     by_value: bool,
     out_of_band_bytes: int = OUT_OF_BAND_BYTES,
-) -> pickle.Pickler:
+) -> Any:
     """Return a pickler that writes to `stream`, and appends the large buffers to `buffers`.
 
     Args:
@@ -138,27 +148,77 @@ def pickler_of(
     return kind(stream, PROTOCOL, buffer_callback=keep_in_stream)
 
 
-def _encode(thing: object, out_of_band_bytes: int, *, by_value: bool) -> Payload:
+def _encode(
+    thing: object,
+    out_of_band_bytes: int,
+    reduce_array: Callable[[Any], Any] | None,
+    *,
+    by_value: bool,
+) -> Payload:
     buffers: list[pickle.PickleBuffer] = []
     stream = io.BytesIO()
-    pickler_of(stream, buffers, by_value=by_value, out_of_band_bytes=out_of_band_bytes).dump(thing)
+    pickler = pickler_of(stream, buffers, by_value=by_value, out_of_band_bytes=out_of_band_bytes)
+    if reduce_array is not None:
+        pickler.reduce_array = reduce_array
+    pickler.dump(thing)
     data = stream.getbuffer()
+    kept = with_keepers(buffers, pickler)
     if data.nbytes >= OUT_OF_BAND_BYTES:
-        return pickle.PickleBuffer(data), tuple(buffers)
-    return data.tobytes(), tuple(buffers)
+        return pickle.PickleBuffer(data), kept
+    return data.tobytes(), kept
+
+
+def with_keepers(buffers: list[pickle.PickleBuffer], pickler: Any) -> tuple[Buffer, ...]:
+    """Return the buffers of a payload, and the keepers of the constants that a pickler has met."""
+    holds: dict[Hold, None] | None = pickler.holds
+    return tuple(buffers) if holds is None else (*buffers, *map(Keeper, holds))
+
+
+def copied(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
+    """Return the buffers of a payload in memory of their own."""
+    return tuple(
+        buffer if type(buffer) is Keeper else pickle.PickleBuffer(bytearray(bytes_of(buffer)))
+        for buffer in buffers
+    )
+
+
+def without_keepers(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
+    """Return the buffers of a payload that hold bytes."""
+    return tuple(buffer for buffer in buffers if type(buffer) is not Keeper)
 
 
 class _NeedsValue(Exception):
     """What is being pickled holds a function or class that other ranks can't look up."""
 
 
-class _ReferencePickler(pickle.Pickler):
+class _PayloadPickler:
+    """What both picklers of payloads have beside pickling.
+
+    Attributes:
+        reduce_array: how numpy arrays are pickled; None: as `_reduce_read_only_array` does.
+        holds: on shared constants, those that have been met; None: none.
+    """
+
+    reduce_array: Callable[[Any], Any] | None = None
+    holds: dict[Hold, None] | None = None
+
+    def meet(self, hold: Hold) -> tuple[Any, ...]:
+        """Remember a hold; return how it is restored."""
+        if self.holds is None:
+            self.holds = {}
+        self.holds[hold] = None
+        return hold.in_payload()
+
+
+class _ReferencePickler(_PayloadPickler, pickle.Pickler):
     """Pickles functions and classes by reference, and gives up on one that can't be looked up."""
 
     def reducer_override(self, thing: Any) -> Any:
+        if type(thing) is Hold:
+            return self.meet(thing)
         if not _has_own_way(thing) and not is_importable(thing):
             raise _NeedsValue(thing)
-        return _reduce_read_only_array(thing)
+        return (self.reduce_array or _reduce_read_only_array)(thing)
 
 
 def _has_own_way(thing: Any) -> bool:
@@ -178,10 +238,12 @@ def _value_pickler() -> type[pickle.Pickler]:
     """
     import cloudpickle
 
-    class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class ValuePickler(_PayloadPickler, cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, thing: Any) -> Any:
+            if type(thing) is Hold:
+                return self.meet(thing)
             if not isinstance(thing, _NAMED):
-                return _reduce_read_only_array(thing)
+                return (self.reduce_array or _reduce_read_only_array)(thing)
             if _has_own_way(thing) or is_importable(thing):
                 return NotImplemented
             return super().reducer_override(thing)

@@ -10,13 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import starmap
-from pickle import PickleBuffer
 from typing import Any
 
 from scoop_mpi.columns import are_unchangeable
 from scoop_mpi.errors import SerializationError
-from scoop_mpi.messages import bytes_of
-from scoop_mpi.serializer import PLAIN, EncodedError, Payload, decode, encode, encode_error
+from scoop_mpi.serializer import PLAIN, EncodedError, Payload, copied, decode, encode, encode_error
 
 
 class SealedValue:
@@ -70,7 +68,7 @@ class Sealer:
         except SerializationError as error:
             return SealedValue(str(error))
         if buffers and not (is_new and _owns_its_data(value)):
-            buffers = tuple(PickleBuffer(bytearray(bytes_of(buffer))) for buffer in buffers)
+            buffers = copied(buffers)
         return SealedValue((data, buffers))
 
     def take(self, holder: list[Any]) -> Any:

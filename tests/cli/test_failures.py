@@ -36,6 +36,41 @@ def count(run: Run, text: str) -> int:
     return (run.stdout + run.stderr).count(text)
 
 
+# ------------------------------------------------------------ after the end
+
+
+@on_ranks(1, 2)
+def test_a_del_method_that_waits_while_python_shuts_down(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    """Each is told, once, that the program has ended: greenlets can't be had any more."""
+    program = write_program("""
+        import os
+        from scoop_mpi import futures, shared
+
+        class Late:
+            def __init__(self, use):
+                self.use = use
+
+            def __del__(self, write=os.write):
+                try:
+                    self.use()
+                except BaseException as error:
+                    write(2, f"{type(error).__name__}: {error}\\n".encode())
+
+        late = [
+            Late(lambda map=futures.map: list(map(abs, range(3)))),
+            Late(lambda wait=futures.wait, submit=futures.submit: wait([submit(abs, 1)])),
+            Late(lambda set=shared.setConst: set(late=1)),
+            Late(lambda get=shared.getConst: get("late")),
+        ]
+        if __name__ == "__main__":
+            assert list(futures.map(abs, range(3))) == [0, 1, 2]
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check()
+    assert run.stderr.splitlines() == ["CancelledError: the program has ended"] * 4 * ranks
+
+
 # ------------------------------------------------------------ tasks
 
 

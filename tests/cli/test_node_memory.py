@@ -124,6 +124,86 @@ def test_a_rank_that_cannot_map_gets_a_copy(write_program: WriteProgram, tmp_pat
     assert run.stderr.count("rank 1 gets copies of large constants (OSError: [Errno 24]") == 1
 
 
+# ------------------------------------------------------------ constants that go
+
+MAPPED = """
+    def megabytes_mapped():
+        total = 0
+        with open("/proc/self/maps") as lines:
+            for line in lines:
+                if "/memfd:scoop_mpi-constants" in line or "/dev/shm/#" in line:
+                    first, last = line.split()[0].split("-")
+                    total += int(last, 16) - int(first, 16)
+        return total >> 20
+"""
+ELEMENT_EACH_TIME = """
+    class Model:
+        def __init__(self, value):
+            self.weights = np.full(2 << 17, float(value))
+
+        def predict(self, index):
+            return self.weights[index] + index
+
+    def wait_until_freed(_):
+        meet("last")
+        while megabytes_mapped():
+            time.sleep(0.01)
+
+    if __name__ == "__main__":
+        most = 0
+        for number in range(150):
+            predict = shared.SharedElementEncapsulation(Model(number).predict)
+            assert list(futures.map(predict, range(20))) == [number + x for x in range(20)]
+            most = max(most, megabytes_mapped())
+        del predict
+        list(futures.map(wait_until_freed, range(scoop_mpi.SIZE)))
+        print(most)
+"""
+
+
+@pytest.mark.parametrize("without_memfd", ["", WITHOUT_MEMFD], ids=["memfd", "tmpfile"])
+def test_elements_that_nobody_refers_to_are_freed_on_all_ranks(
+    without_memfd: str, write_program: WriteProgram, tmp_path: Path
+) -> None:
+    """In all there are more of them than there may be segments at a time."""
+    program = write_program(MEETING + without_memfd + MAPPED + ELEMENT_EACH_TIME)
+    run = launch("-v", program, tmp_path, ranks=RANKS, timeout=LIMIT).check()
+    assert 2 <= int(run.stdout) <= 100
+    assert "No memory to share" not in run.stderr
+
+
+SET_AND_DELETE = """
+    def mean(_):
+        return float(shared.getConst("table", timeout=0).mean())
+
+    def forget(_):
+        meet("last")
+        constants = shared.elements
+        for worker in constants:  # as pypet does it
+            if "table" in constants[worker]:
+                del constants[worker]["table"]
+        assert shared.getConst("table", timeout=0) is None
+        while megabytes_mapped():
+            time.sleep(0.01)
+
+    if __name__ == "__main__":
+        for number in range(150):
+            shared.setConst(table=np.full(2 << 17, float(number)))
+            assert set(futures.map(mean, range(10))) == {float(number)}
+            if number < 149:
+                shared.delConst("table")
+        list(futures.map(forget, range(scoop_mpi.SIZE)))
+"""
+
+
+def test_deleted_constants_are_freed_on_all_ranks(
+    write_program: WriteProgram, tmp_path: Path
+) -> None:
+    program = write_program(MEETING + MAPPED + SET_AND_DELETE)
+    run = launch("-v", program, tmp_path, ranks=RANKS, timeout=LIMIT).check()
+    assert "No memory to share" not in run.stderr
+
+
 # ------------------------------------------------------------ the job's end
 
 SHARE = """

@@ -16,6 +16,7 @@ from scoop_mpi.columns import Block, Sealed
 from scoop_mpi.functions import FunctionName
 from scoop_mpi.messages import (
     Call,
+    ConstantsDeleted,
     ConstantsMapped,
     ConstantsPlaced,
     ConstantsProposed,
@@ -23,6 +24,7 @@ from scoop_mpi.messages import (
     ConstantsRefused,
     FunctionSent,
     FunctionWanted,
+    HoldReleased,
     ImportFailed,
     Leave,
     Message,
@@ -94,11 +96,15 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Returned: st.builds(Returned, numbers, numbers, plain_things, st.booleans()),
     FunctionWanted: st.builds(FunctionWanted, numbers),
     FunctionSent: st.builds(FunctionSent, numbers, payloads),
-    ConstantsProposed: st.builds(ConstantsProposed, numbers, constants),
+    ConstantsProposed: st.builds(ConstantsProposed, numbers, constants, st.booleans()),
     ConstantsRefused: st.builds(ConstantsRefused, numbers, texts),
-    ConstantsPublished: st.builds(ConstantsPublished, numbers, ranks, numbers, constants),
-    ConstantsPlaced: st.builds(ConstantsPlaced, numbers, st.binary(), places),
+    ConstantsDeleted: st.builds(ConstantsDeleted, st.dictionaries(texts, numbers)),
+    ConstantsPublished: st.builds(
+        ConstantsPublished, numbers, ranks, numbers, constants, st.lists(texts).map(tuple), numbers
+    ),
+    ConstantsPlaced: st.builds(ConstantsPlaced, numbers, st.binary(), places, st.just({})),
     ConstantsMapped: st.builds(ConstantsMapped, numbers, st.none() | texts),
+    HoldReleased: st.builds(HoldReleased, texts),
     ImportFailed: st.builds(ImportFailed, texts),
     Stop: st.builds(Stop),
     Stopped: st.builds(Stopped),

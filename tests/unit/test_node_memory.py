@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from scoop_mpi import node_memory
-from scoop_mpi.constants import seal, sendable
+from scoop_mpi.constant_values import seal
+from scoop_mpi.constants import sendable
 from scoop_mpi.messages import ConstantsPublished, Place
 from scoop_mpi.node_memory import NodeMemory, Segment, map_place
 from tests.launch import ROOT
