@@ -29,11 +29,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from threading import get_ident
 from typing import Protocol
 
 from scoop_mpi.errors import TimeoutError
-from scoop_mpi.future import Future
+from scoop_mpi.future import Future, check_timeout
 from scoop_mpi.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.policy import MOST_SUSPENDED
 from scoop_mpi.runtime import Runtime
@@ -46,6 +47,8 @@ from scoop_mpi.worker_state import Task
 # again for a while.
 _GRACE = 0.1
 _GRACE_HOLIDAY = 0.5
+# A time limit of so many seconds, or infinitely many, is none. Threads can't wait for longer.
+_CENTURIES = threading.TIMEOUT_MAX / 2
 # Seconds in which nothing has moved, after which a future that is polled runs where it is polled.
 _POLLING_PATIENCE = 1.0
 # Seconds within which a task ends for which it isn't worth while to ask ahead.
@@ -109,6 +112,13 @@ class Hub(Greenlets):
         """Put a task into the queue of the calling thread."""
         (self.ready if get_ident() == self.thread else self.elsewhere)[task] = None
 
+    def adopt(self, task: Task) -> None:
+        """Put a task that another thread has submitted, and this one waits for, into its queue."""
+        queues = self.ready, self.elsewhere
+        mine, others = queues if get_ident() == self.thread else queues[::-1]
+        if others.pop(task, self) is None:
+            mine[task] = None
+
     def is_waiting(self, future: Future) -> bool:
         """Say whether nobody has begun this future."""
         return future in self.ready or future in self.elsewhere
@@ -119,19 +129,21 @@ class Hub(Greenlets):
 
     # ------------------------------------------------------------ waiting
 
-    def waiter(self) -> Waiter:
-        """Return a new waiter for the calling thread."""
-        return GreenletWaiter(self) if get_ident() == self.thread else ThreadWaiter(self)
+    def waiter(self, former: Waiter | None = None) -> Waiter:
+        """Return a waiter for the calling thread: `former`, if it is, or else a new one."""
+        kind = GreenletWaiter if get_ident() == self.thread else ThreadWaiter
+        return former if isinstance(former, kind) else kind(self)
 
     def join(self, future: Future, timeout: float | None) -> None:
         """Return once `future` is done, running it here if nobody else does.
 
         Raises:
             TimeoutError: it was not done within `timeout` seconds.
+            ValueError: `timeout` is not a number.
         """
+        deadline = self.deadline(timeout)
         if self.callbacks_due:
             self.run_due_callbacks()
-        deadline = self.deadline(timeout)
         if deadline is not None:
             self.leave_to_others([future], deadline)
         if self.run_here(future):
@@ -142,6 +154,8 @@ class Hub(Greenlets):
         try:
             while not future.is_done:
                 if not waiter.wait(deadline) and not future.is_done:
+                    if timeout is None or timeout <= 0:
+                        raise TimeoutError(f"{future!r} at once")
                     raise TimeoutError(f"{future!r} within {timeout} s")
         finally:
             future.unwatch(waiter)
@@ -234,8 +248,15 @@ class Hub(Greenlets):
             now = runtime.clock()
 
     def deadline(self, timeout: float | None) -> float | None:
-        """Return the time at which `timeout` seconds from now are over."""
-        return None if timeout is None else self.runtime.clock() + timeout
+        """Return the time at which `timeout` seconds from now are over; None: never.
+
+        Raises:
+            ValueError: `timeout` is not a number.
+        """
+        check_timeout(timeout)
+        if timeout is None or timeout > _CENTURIES:
+            return None
+        return self.runtime.clock() + timeout
 
     def check(self, deadline: float | None) -> None:
         """Raise TimeoutError if `deadline` is over."""
@@ -252,17 +273,21 @@ class Hub(Greenlets):
         """
         self.run_due_callbacks()
         self.check(deadline)
-        is_elsewhere = self._is_elsewhere_thread()
-        if self._runs_tasks and (is_elsewhere or not self._is_stack_deep()):
-            window = span.claim()
-            if window is not None:
-                if is_elsewhere:
-                    self._run_window(window)
-                else:
-                    self._run_on_this_stack(lambda: self._run_window(window))
-                return
+        if self._runs_tasks and self._run_some_of(span):
+            return
         if not waiter.wait(deadline):
             raise TimeoutError("the time limit is over")
+
+    def _run_some_of(self, span: Span) -> bool:
+        """Run a window of a span on this stack, if it may; return whether it has."""
+        if self._is_elsewhere_thread():
+            if (window := span.claim()) is not None:
+                self._run_window(window)
+            return window is not None
+        if self._is_stack_deep() or (window := span.claim()) is None:
+            return False
+        self._run_on_this_stack(partial(self._run_window, window))
+        return True
 
     def _run_window(self, window: Window) -> None:
         runtime = self.runtime

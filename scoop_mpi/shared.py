@@ -12,6 +12,7 @@ from typing import Any
 from scoop_mpi import current
 from scoop_mpi.constants import Proposal, seal
 from scoop_mpi.errors import UNGUARDED, NotStartedProperly, SerializationError, describe_callable
+from scoop_mpi.future import check_timeout
 from scoop_mpi.hub import Hub
 from scoop_mpi.worker_state import ImportGuard
 
@@ -74,7 +75,9 @@ def getConst(name: str, timeout: float | None = 0.1) -> Any:
     Raises:
         NotStartedProperly: the program was not started with ``-m scoop_mpi``.
         SerializationError: the constant can't be unpickled on this rank.
+        ValueError: `timeout` is nan.
     """
+    check_timeout(timeout)
     hub = _hub()
     constants = hub.runtime.constants
     if constants.has(name):
@@ -92,7 +95,7 @@ def _wait_for(hub: Hub, name: str, timeout: float | None) -> None:
     try:
         while constants.is_behind and not constants.has(name):
             waiter.wait(None)
-        deadline = hub.deadline(None if timeout is None or timeout == float("inf") else timeout)
+        deadline = hub.deadline(timeout)
         while not constants.has(name) and waiter.wait(deadline):
             pass
     finally:

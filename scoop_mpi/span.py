@@ -7,14 +7,14 @@ A span never has to be cut into chunks beforehand, because its calls are claimed
 
     calls   |<- ended ->|<----- window ------>|<------------- bulk ------------>|
                         r r r  c  p p p p p p   . . . . . . . . . . . . . . . .
-                        |      |  claimed by a C-level loop    next        stop
+                        |      |  claimed one by one           next        stop
                    values  running   from the left       <-- thieves take from the right,
                                                              the bulk first, windows last
 
-`Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop at C
-speed, ``values.extend(map(function, claims))``, claims each as it gets to it, where ``claims`` is
-``starmap(pending.popleft, repeat(()))``. (``iter(popleft, sentinel)`` would compare the user's
-objects.) So a thief may still take what the loop has not reached, from the other end, although the
+`Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop of one
+line, ``keep(function(claim()))``, claims each as it gets to it. (A loop in C, ``values.extend(map(
+function, ...))``, is no faster from Python 3.11 on, and swallows a StopIteration that a call
+raises.) So a thief may still take what the loop has not reached, from the other end, although the
 loop runs in another thread or is suspended amid a call: each pop of a deque is atomic. Windows grow
 until one takes about a millisecond; a long call's window is one call.
 """
@@ -66,36 +66,42 @@ class Window:
         self.failures: dict[int, BaseException] = {}
 
     def run(self) -> None:
-        """Make the calls that are left, until none is; raises nothing but KeyboardInterrupt."""
+        """Make the calls that are left, until none is; raises nothing but KeyboardInterrupt.
+
+        Nor what the handler of a signal raises between two calls.
+        """
         function = self.span.function
         if function is None:
             raise RuntimeError("the span has not been opened")
-        apply: Callable[..., Any] = starmap if self.span.star else map
-        values = self.values
-        claims = starmap(self.pending.popleft, repeat(()))
+        claim, keep = self.pending.popleft, self.values.append
         while True:
             try:
-                values.extend(apply(function, claims))
+                if self.span.star:
+                    while True:
+                        keep(function(*claim()))
+                while True:
+                    keep(function(claim()))
             except BaseException as error:
-                if isinstance(error, IndexError) and self._is_exhausted():
+                if self._is_in_call():
+                    self._fail(error)
+                    if isinstance(error, KeyboardInterrupt):
+                        raise
+                elif isinstance(error, IndexError):  # nothing is left to claim
                     return
-                self._fail(error)
-                if isinstance(error, KeyboardInterrupt):
+                else:
                     raise
-            else:  # the claims never end of themselves: a call did it
-                self._fail(RuntimeError(f"{describe_callable(function)} raised StopIteration"))
 
     def _fail(self, error: BaseException) -> None:
         self.failures[len(self.values)] = error  # first this: a harvest goes by `values`
         self.values.append(None)
 
-    def _is_exhausted(self) -> bool:
-        """Tell the IndexError of an empty deque from one that a call raised.
+    def _is_in_call(self) -> bool:
+        """Say whether one call more has been claimed than has ended.
 
-        After the latter one call more has been claimed than has ended.
+        So an IndexError that a call raised is told from that of an empty deque.
         """
         with self.span.lock:
-            return len(self.values) + len(self.pending) + self.given == self.size
+            return len(self.values) + len(self.pending) + self.given < self.size
 
 
 class Unopened:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import operator
+import sys
 import threading
 import time
-from concurrent.futures import TimeoutError
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from typing import Any, cast
 
 import pytest
 
+import scoop_mpi
 from scoop_mpi import futures, shared
 from tests.mpi.conftest import Job
 
@@ -199,3 +204,102 @@ def test_a_future_of_another_thread(job: Job) -> None:
         assert results == [[x * x for x in range(50)]]
 
     job(program)
+
+
+def map_with_a_buffer(function: Callable[..., Any], items: Any) -> Iterator[Any]:
+    return futures.map(function, items, buffersize=8)
+
+
+def results_as_completed(function: Callable[..., Any], items: Any) -> Iterator[Any]:
+    done = futures.as_completed([futures.submit(function, item) for item in items])
+    return (future.result() for future in done)
+
+
+ITERATORS = [futures.map, map_with_a_buffer, futures.map_as_completed, results_as_completed]
+
+
+def in_a_thread(function: Callable[[], Any]) -> Any:
+    """Call `function` in a thread of its own; return what it returned."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(function).result()
+
+
+@pytest.mark.parametrize("make", ITERATORS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("function", [square, slow_square])
+def test_an_iterator_goes_from_thread_to_thread(
+    job: Job, make: Callable[..., Iterator[int]], function: Callable[[int], int]
+) -> None:
+    expected = [x * x for x in range(40)]
+
+    def made_here() -> Iterator[int]:
+        return make(function, range(40))
+
+    def made_there() -> Iterator[int]:
+        return cast("Iterator[int]", in_a_thread(made_here))
+
+    def program() -> None:
+        results = made_here()
+        assert sorted(in_a_thread(lambda: list(results))) == expected
+        assert sorted(made_there()) == expected
+        for results_of_all in (made_here(), made_there()):
+            assert sorted(taken_by_many_threads(results_of_all, 40)) == expected
+            assert list(results_of_all) == []
+
+    job(program)
+
+
+def taken_by_many_threads(results: Iterator[int], count: int) -> list[int]:
+    """Take `count` results, some here, some in one thread, some in another."""
+    taken = [next(results)]
+    while len(taken) < count:
+        taken.append(in_a_thread(lambda: next(results)))
+        taken += itertools.islice(results, 2)
+        taken += in_a_thread(lambda: list(itertools.islice(results, 3)))
+    return taken
+
+
+class Store:
+    """What the main program leaves to a task."""
+
+    results: Iterator[int]
+
+
+def go_on_here(rank: int, count: int) -> list[int] | None:
+    if scoop_mpi.worker.rank != rank:
+        return None
+    return list(itertools.islice(Store.results, count))
+
+
+@pytest.mark.parametrize("make", ITERATORS, ids=lambda make: make.__name__)
+def test_an_iterator_goes_from_the_program_to_tasks_and_back(
+    job: Job, make: Callable[..., Iterator[int]]
+) -> None:
+    def program() -> None:
+        Store.results = make(slow_square, range(60))
+        taken = [next(Store.results)]
+        while len(taken) < 60:
+            taken += futures.submit(go_on_here, 0, 5).result() or []
+            taken += futures.submit(lambda: go_on_here(0, 4) or []).result(timeout=10)
+            taken += itertools.islice(Store.results, 2)
+        assert sorted(taken) == [x * x for x in range(60)]
+
+    job(program)
+
+
+def test_limits_of_threads(job: Job) -> None:
+    def wait() -> None:
+        for timeout in (None, math.inf, 1e10, sys.float_info.max, 10**400):
+            assert futures.submit(slow_square, 3).result(timeout) == 9
+            assert list(futures.map(slow_square, range(5), timeout=timeout))[-1] == 16
+            fs = [futures.submit(slow_square, x) for x in range(5)]
+            assert set(futures.as_completed(fs, timeout)) == set(fs)
+            fs = [futures.submit(slow_square, x) for x in range(5)]
+            assert not futures.wait(fs, timeout).not_done
+        for timeout in (0, -1, -math.inf):
+            with pytest.raises(TimeoutError):
+                futures.submit(compute, 0.02).result(timeout)
+            assert shared.getConst("nowhere", timeout) is None
+        with pytest.raises(ValueError, match="not nan"):
+            futures.submit(square, 3).result(math.nan)
+
+    job(lambda: in_a_thread(wait))
