@@ -17,9 +17,10 @@ A stack thus only ever holds a chain of tasks, each waiting for the one above it
 starts from the hub alone, on a stack of its own, so nothing that is done can be buried under
 something that is not.
 
-The program's other threads don't park: they run waiting futures of their own inline and otherwise
-sleep until notified. The hub never starts what they submitted: a task that has begun on a greenlet
-can go on in the main thread only, and that may be waiting for the very thread (``join``).
+The program's other threads don't park: they run waiting futures of their own inline, one thread at
+a time (see `turns`), and otherwise sleep until notified. The hub never
+starts what they submitted: a task that has begun on a greenlet can go on in the main thread only,
+and that may be waiting for the very thread (``join``).
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from scoop_mpi.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.policy import MOST_SUSPENDED
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.span import Span, Window
+from scoop_mpi.turns import Turns
 from scoop_mpi.waiting import ThreadWaiter, Waiter
 from scoop_mpi.worker_state import Task
 
@@ -87,6 +89,7 @@ class Hub(Greenlets):
         self.logger = logger
         self.ready = runtime.worker.ready
         self.elsewhere = runtime.worker.elsewhere
+        self.turns = Turns(runtime.clock)  # of the program's other threads
         self.watch_lock = threading.Lock()  # of the lists of watchers of all futures
         self.callbacks_due: deque[Future] = deque()
         self.is_debug = False
@@ -157,6 +160,8 @@ class Hub(Greenlets):
                     if timeout is None or timeout <= 0:
                         raise TimeoutError(f"{future!r} at once")
                     raise TimeoutError(f"{future!r} within {timeout} s")
+                if isinstance(waiter, ThreadWaiter):
+                    self.run_here(future)
         finally:
             future.unwatch(waiter)
 
@@ -183,11 +188,12 @@ class Hub(Greenlets):
         On a stack that is too deep the hub runs it, before all else, while the caller waits.
         A rank that only serves leaves it to the others.
         """
-        if not self._runs_tasks or not self.claim(future):
+        if not self._runs_tasks:
             return future.is_done
         if self._is_elsewhere_thread():
-            future.run()
-            return True
+            return self._run_in_thread(future)
+        if not self.claim(future):
+            return future.is_done
         if self._is_stack_deep():
             self._urgent.append(future)
             return False
@@ -195,6 +201,35 @@ class Hub(Greenlets):
         if isinstance(future.failure, KeyboardInterrupt):
             raise future.failure  # Ctrl-C is for the program, not for the task that it met
         return True
+
+    def _run_in_thread(self, future: Future) -> bool:
+        """Run `future` in this thread, if it's its turn and no other rank takes it."""
+        if not self.is_waiting(future) or not self._may_begin_in_thread():
+            return future.is_done
+        try:
+            if not self.claim(future):
+                return future.is_done
+            future.run()
+        finally:
+            self._end_in_thread()
+        return True
+
+    def _may_begin_in_thread(self) -> bool:
+        """Say whether this thread is to make a call itself; then it must leave its turn."""
+        if self.runtime.size == 1 or self.turns.is_mine():
+            return self.turns.enter(at_once=True)
+        if self.turns.should_offer():
+            self.runtime.step()
+        if self.turns.enter():
+            return True
+        self.runtime.step()  # who has nothing to do gets it, without waiting for the pump
+        return False
+
+    def _end_in_thread(self) -> None:
+        """This thread has made the call."""
+        self.turns.leave()
+        if not self.turns.is_mine():
+            self.runtime.step_if_due(self.runtime.clock())
 
     def _is_stack_deep(self) -> bool:
         """Say whether the chain of tasks on this stack must go on on another one.
@@ -281,8 +316,13 @@ class Hub(Greenlets):
     def _run_some_of(self, span: Span) -> bool:
         """Run a window of a span on this stack, if it may; return whether it has."""
         if self._is_elsewhere_thread():
-            if (window := span.claim()) is not None:
-                self._run_window(window)
+            if not span.unclaimed or not self._may_begin_in_thread():
+                return False
+            try:
+                if (window := span.claim()) is not None:
+                    self._run_window(window)
+            finally:
+                self._end_in_thread()
             return window is not None
         if self._is_stack_deep() or (window := span.claim()) is None:
             return False

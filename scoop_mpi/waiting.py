@@ -49,8 +49,11 @@ class ThreadWaiter:
         try:
             if runtime.is_stopping:
                 raise CancelledError("the program has ended")
-            seconds = None if deadline is None else deadline - runtime.clock()
-            was_notified = self._event.wait(seconds)
+            with self._hub.turns.waiting(self) as limit:
+                if deadline is not None and (limit is None or deadline - runtime.clock() < limit):
+                    was_notified = self._event.wait(deadline - runtime.clock())
+                else:
+                    was_notified = self._event.wait(limit) or limit is not None
             self._event.clear()
             if runtime.is_stopping:
                 raise CancelledError("the program has ended")

@@ -8,6 +8,7 @@ import operator
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from typing import Any, cast
@@ -16,6 +17,7 @@ import pytest
 
 import scoop_mpi
 from scoop_mpi import futures, shared
+from scoop_mpi.mpi import MPITransport
 from tests.mpi.conftest import Job
 
 pytestmark = pytest.mark.mpi
@@ -282,6 +284,86 @@ def test_an_iterator_goes_from_the_program_to_tasks_and_back(
             taken += futures.submit(lambda: go_on_here(0, 4) or []).result(timeout=10)
             taken += itertools.islice(Store.results, 2)
         assert sorted(taken) == [x * x for x in range(60)]
+
+    job(program)
+
+
+def where(seconds: float) -> int:
+    compute(seconds)
+    return int(scoop_mpi.worker.rank)
+
+
+def submit_and_wait(_: int = 0) -> int:
+    return int(futures.submit(where, 0.01).result())
+
+
+def map_and_wait(_: int = 0) -> int:
+    (rank,) = futures.map(where, [0.01])
+    return int(rank)
+
+
+def complete_one(_: int = 0) -> int:
+    (future,) = futures.as_completed([futures.submit(where, 0.01)])
+    return int(future.result())
+
+
+def by_one_thread(wait: Callable[[int], int]) -> list[int]:
+    return list(in_a_thread(lambda: [wait(x) for x in range(40)]))
+
+
+def by_threads_of_their_own(wait: Callable[[int], int]) -> list[int]:
+    ranks: list[int] = []
+    threads = [threading.Thread(target=lambda: ranks.append(wait(0))) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ranks
+
+
+def by_a_pool_of_threads(wait: Callable[[int], int]) -> list[int]:
+    with ThreadPoolExecutor(8) as executor:
+        return list(executor.map(wait, range(40)))
+
+
+def by_threads_of_a_task(wait: Callable[[int], int]) -> list[int]:
+    return list(futures.submit(by_threads_of_their_own, wait).result())
+
+
+@pytest.mark.parametrize("wait", [submit_and_wait, map_and_wait, complete_one])
+@pytest.mark.parametrize(
+    "run",
+    [by_one_thread, by_threads_of_their_own, by_a_pool_of_threads, by_threads_of_a_task],
+)
+def test_other_ranks_get_their_share_of_what_threads_wait_for(
+    job: Job, transport: MPITransport, run: Callable[..., list[int]], wait: Callable[[int], int]
+) -> None:
+    def program() -> None:
+        ranks = Counter(run(wait))
+        assert sum(ranks.values()) == 40
+        if transport.size > 1:
+            assert ranks[0] < 40
+            assert len(ranks) > 1 or run is by_one_thread
+
+    job(program)
+
+
+def test_threads_get_there_while_all_ranks_are_busy(job: Job) -> None:
+    def program() -> None:
+        busy = [futures.submit(compute, 0.5) for _ in range(8)]
+        assert len(by_threads_of_their_own(submit_and_wait)) == 40
+        assert len(futures.wait(busy).done) == 8
+
+    job(program)
+
+
+def test_threads_of_a_single_rank_need_not_take_turns(job: Job, transport: MPITransport) -> None:
+    def program() -> None:
+        if transport.size == 1:
+            barrier = threading.Barrier(20, timeout=30)
+            with ThreadPoolExecutor(20) as executor:
+                tasks = [lambda: futures.submit(barrier.wait).result()] * 20
+                assert set(executor.map(lambda task: task(), tasks)) == set(range(20))
 
     job(program)
 
