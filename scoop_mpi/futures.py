@@ -85,7 +85,7 @@ def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
     if get_ident() == hub.thread:
         hub.ready[future] = None
     else:
-        hub.elsewhere[future] = None
+        hub.runtime.worker.put_elsewhere(future)
     return future
 
 

@@ -113,18 +113,20 @@ class Hub(Greenlets):
 
     def enqueue(self, task: Task) -> None:
         """Put a task into the queue of the calling thread."""
-        (self.ready if get_ident() == self.thread else self.elsewhere)[task] = None
+        if get_ident() == self.thread:
+            self.ready[task] = None
+        else:
+            self.runtime.worker.put_elsewhere(task)
 
     def adopt(self, task: Task) -> None:
         """Put a task that another thread has submitted, and this one waits for, into its queue."""
-        queues = self.ready, self.elsewhere
-        mine, others = queues if get_ident() == self.thread else queues[::-1]
+        others = self.elsewhere if get_ident() == self.thread else self.ready
         if others.pop(task, self) is None:
-            mine[task] = None
+            self.enqueue(task)
 
     def is_waiting(self, future: Future) -> bool:
         """Say whether nobody has begun this future."""
-        return future in self.ready or future in self.elsewhere
+        return self.runtime.worker.is_waiting(future)
 
     def claim(self, future: Future) -> bool:
         """Take a waiting future out of the queues; False if somebody else was faster."""
@@ -519,9 +521,22 @@ class Hub(Greenlets):
             return False
         if isinstance(task, Span):
             self._start(lambda: self._work_off(task), task)
-        elif self.ready.pop(task, self) is None:
+        elif self._take_newest(task):
             self._start(task.run, task)
         return True
+
+    def _take_newest(self, future: Future) -> bool:
+        """Claim the newest ready task; False if another thread has been faster.
+
+        Taken off the end, it leaves no place in the dictionary that the next look goes over.
+        """
+        try:
+            task, _ = self.ready.popitem()
+        except KeyError:
+            return False
+        if task is not future:
+            self.ready[task] = None
+        return task is future
 
     def _send_values(self) -> None:
         self.runtime.step(keep=1, is_low=self._is_low())
