@@ -22,6 +22,7 @@ from scoop_mpi.errors import (
 from scoop_mpi.future import Future, check_timeout
 from scoop_mpi.hub import Hub
 from scoop_mpi.maps import SubmittedMap, buffered_map
+from scoop_mpi.rebound import warn_of
 from scoop_mpi.reduction import Tree
 from scoop_mpi.waiting import Arrivals
 
@@ -326,6 +327,9 @@ def _check(func: object, iterables: tuple[Iterable[Any], ...], name: str) -> Non
         raise TypeError(f"{name}() needs something callable, not {func!r}")
     if not iterables:
         raise TypeError(f"{name}() needs at least one iterable")
+    hub = current.hub
+    if hub is not None and hub.runtime.size > 1:
+        warn_of(func, stacklevel=3)
 
 
 def _distinct(fs: Iterable[Future]) -> list[Future]:
