@@ -10,16 +10,11 @@ import ast
 from collections.abc import Iterator
 
 
-def names_on_every_rank(source: str | bytes, path: str) -> set[str]:
-    """Return the names that a module binds outside its main guard, and only there.
-
-    Args:
-        source: the module's, which is valid Python.
-        path: where it was read, for Python's own warnings. They come once for each path and line.
-    """
+def names_on_every_rank(tree: ast.Module) -> set[str]:
+    """Return the names that a module binds outside its main guard, and only there."""
     names: set[str] = set()
     on_root: set[str] = set()
-    _collect_names(ast.parse(source, path).body, names, on_root)
+    _collect_names(tree.body, names, on_root)
     return names - on_root
 
 
