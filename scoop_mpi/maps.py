@@ -17,7 +17,7 @@ from scoop_mpi.span import Span
 
 # A map with a buffer submits its calls in portions of one n-th of the buffer: fewer at a time would
 # cost more, and of so many in all only as few are missing from those under way.
-_PORTIONS = 8
+_PORTIONS = 4
 
 
 class SubmittedMap:

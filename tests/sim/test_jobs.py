@@ -214,7 +214,7 @@ def test_a_map_with_a_buffer_has_so_many_calls_under_way_and_no_more() -> None:
             for n in range(count):
                 assert next(results) == 2 * n
                 # What is drawn in portions lags behind by less than one of these.
-                assert min(n + 1 + size * 7 // 8, count) <= drawn <= n + 1 + size
+                assert min(n + 1 + size * 3 // 4, count) <= drawn <= n + 1 + size
             assert list(results) == []
 
     run_everywhere(program)
