@@ -37,7 +37,7 @@ class Broker:
         # Both in the order of arrival: dicts, for want of an ordered set. In a plain dict the first
         # entry is found more and more slowly, the more entries before it were taken out.
         self.offering: OrderedDict[int, None] = OrderedDict()
-        self.hungry: dict[int, None] = {}
+        self.hungry: OrderedDict[int, None] = OrderedDict()
 
     def handle(self, source: int, message: Message) -> None:
         """Take in a message of rank `source`.

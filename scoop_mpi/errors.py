@@ -102,6 +102,19 @@ def describe_error(error: BaseException) -> str:
         return type(error).__name__
 
 
+def from_call(error: BaseException, function: object) -> BaseException:
+    """Return what a call of `function` has raised in the form in which a map raises it.
+
+    An iterator that raised StopIteration would seem to have come to its end. So it is the cause of
+    a RuntimeError, as where a generator raises one (PEP 479).
+    """
+    if not isinstance(error, StopIteration):
+        return error
+    raised = RuntimeError(f"{describe_callable(function)} raised StopIteration")
+    raised.__cause__ = error
+    return raised
+
+
 def users_traceback(error: BaseException) -> TracebackType | None:
     """Return `error`'s traceback without the frames of ours that called the user's code."""
     found = error.__traceback__

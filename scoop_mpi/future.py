@@ -96,11 +96,13 @@ class Future:
         A call that has not begun runs here and now, on the caller's own stack.
 
         Args:
-            timeout: seconds to wait at the most; None: no limit. A call that this rank has begun
-                can't be interrupted, so it may take longer until the error is raised.
+            timeout: seconds to wait at the most; None or infinity: no limit; 0 or less: don't wait.
+                A call that this rank has begun can't be interrupted, so it may take longer until
+                the error is raised.
 
         Raises:
             TimeoutError: the call was not done in time.
+            ValueError: `timeout` is nan.
             CancelledError: the future was cancelled.
             BaseException: whatever the call raised. If it ran on another rank, the traceback
                 from there is its ``__cause__``.
@@ -131,6 +133,8 @@ class Future:
                         self.run_callbacks()
                     return value
             current.running_hub().join(self, timeout)
+        elif timeout is not None:
+            check_timeout(timeout)
         if self._watchers is not None:
             self.run_callbacks()
         if self._exception is None:
@@ -145,10 +149,13 @@ class Future:
 
         Raises:
             TimeoutError: the call was not done in time.
+            ValueError: `timeout` is nan.
             CancelledError: the future was cancelled.
         """
         if self._function is not None:
             current.running_hub().join(self, timeout)
+        else:
+            check_timeout(timeout)
         self.run_callbacks()
         error = self.failure
         if isinstance(error, CancelledError):
@@ -325,6 +332,16 @@ class Future:
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             call_back(callback, self)
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Refuse a time limit that no moment is before or after.
+
+    Raises:
+        ValueError: it is nan.
+    """
+    if timeout != timeout:
+        raise ValueError(f"timeout must be a number of seconds or None, not {timeout}")
 
 
 class CallbackCarrier(CallableWrapper):

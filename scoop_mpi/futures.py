@@ -5,10 +5,9 @@ Thin by intent: what a call does is decided in `hub` and `span`, and what a map 
 
 from __future__ import annotations
 
-import itertools
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -17,10 +16,12 @@ from scoop_mpi.errors import (
     CancelledError,
     NotStartedProperly,
     TimeoutError,
+    from_call,
 )
-from scoop_mpi.future import Future, KeywordCall
+from scoop_mpi.future import Future, KeywordCall, check_timeout
 from scoop_mpi.hub import Hub
-from scoop_mpi.maps import SubmittedMap
+from scoop_mpi.maps import SubmittedMap, buffered_map
+from scoop_mpi.rebound import warn_of
 from scoop_mpi.reduction import Tree
 from scoop_mpi.waiting import Arrivals
 
@@ -103,9 +104,11 @@ def map(
     Args:
         func: anything callable; see `submit`.
         iterables: several are zipped, up to the shortest.
-        timeout: seconds from now after which waiting for a result raises; None: no limit.
-        buffersize: if given, so many calls are submitted at a time, at the most, and the
-            iterables are drawn as the results are taken. So they may be endless.
+        timeout: seconds from now after which waiting for a result raises; None or infinity: no
+            limit.
+        buffersize: if given, at the most so many calls are submitted whose results have not been
+            taken, and the iterables are drawn as the results are taken, some items at a time. So
+            they may be endless.
         chunksize: accepted for compatibility with `concurrent.futures`, and without effect: calls
             are handed out one by one, at no cost to speak of.
 
@@ -115,12 +118,13 @@ def map(
     Raises:
         TimeoutError: (from the iterator) a result was not there in time.
         TypeError: `func` is not callable, there are no iterables, or one can't be iterated.
-        ValueError: `buffersize` or `chunksize` is less than 1.
+        ValueError: `buffersize` or `chunksize` is less than 1, or `timeout` is nan.
     """
     _check(func, iterables, "map")
     for name, value in (("buffersize", buffersize), ("chunksize", chunksize)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
+    check_timeout(timeout)
     hub = current.hub
     if hub is None:
         warnings.warn(
@@ -132,8 +136,8 @@ def map(
         return iter(_builtin_map(func, *iterables))
     deadline = hub.deadline(timeout)
     if buffersize is not None:
-        return _map_buffered(hub, func, iterables, deadline, buffersize)
-    return SubmittedMap(hub, func, iterables).in_order(deadline)
+        return buffered_map(hub, func, iterables, buffersize, deadline)
+    return SubmittedMap.of_all(hub, func, iterables).in_order(deadline)
 
 
 def map_as_completed(
@@ -144,7 +148,8 @@ def map_as_completed(
     Args:
         func: anything callable; see `submit`.
         iterables: several are zipped, up to the shortest.
-        timeout: seconds from now after which waiting for a result raises; None: no limit.
+        timeout: seconds from now after which waiting for a result raises; None or infinity: no
+            limit.
 
     Returns:
         An iterator over the results, in no particular order. Where a call raised, so does the
@@ -154,11 +159,12 @@ def map_as_completed(
         NotStartedProperly: the program was not started with ``-m scoop_mpi``.
         TimeoutError: (from the iterator) not all results were there in time.
         TypeError: `func` is not callable, there are no iterables, or one can't be iterated.
+        ValueError: `timeout` is nan.
     """
     _check(func, iterables, "map_as_completed")
     hub = current.running_hub()
     deadline = hub.deadline(timeout)
-    return SubmittedMap(hub, func, iterables).as_completed(deadline)
+    return SubmittedMap.of_all(hub, func, iterables).as_completed(deadline)
 
 
 def mapReduce(
@@ -178,7 +184,7 @@ def mapReduce(
         mapFunc: anything callable; see `submit`.
         reductionFunc: takes two results, or combined results, and returns one.
         iterables: several are zipped, up to the shortest.
-        timeout: seconds to wait at the most; None: no limit.
+        timeout: seconds to wait at the most; None or infinity: no limit.
 
     Returns:
         The combined value; of a single item just what `mapFunc` returned.
@@ -187,25 +193,25 @@ def mapReduce(
         NotStartedProperly: the program was not started with ``-m scoop_mpi``.
         TimeoutError: the value was not there in time.
         TypeError: there are no items, as with `functools.reduce`; or see `map`.
-        BaseException: what the first call to fail raised.
+        BaseException: what the first call to fail, in the order of the items, raised; if none did,
+            what `reductionFunc` raised for the first results, in that order, that it failed to
+            combine. A StopIteration is the cause of a RuntimeError, here and in all maps.
+        ValueError: `timeout` is nan.
     """
     _check(mapFunc, iterables, "mapReduce")
     if not callable(reductionFunc):
         raise TypeError(f"mapReduce() needs a reduction function, not {reductionFunc!r}")
     hub = current.running_hub()
     deadline = hub.deadline(timeout)
-    submitted = SubmittedMap(hub, mapFunc, iterables, reductionFunc)
+    submitted = SubmittedMap.of_all(hub, mapFunc, iterables, reductionFunc)
     if not submitted.count:
         raise TypeError("mapReduce() of no items, and so of no value")
     tree = Tree(reductionFunc, submitted.count)
-    failures: dict[int, BaseException] = {}
     for outcomes in submitted.outcomes(deadline):
-        values, failed = outcomes.open()
-        failures.update((outcomes.start + offset, error) for offset, error in failed.items())
-        if not failures:
-            tree.add(outcomes.start, outcomes.length, values)
-    if failures:
-        raise failures[min(failures)]
+        values, failures = outcomes.open()
+        tree.add(outcomes.start, outcomes.length, values, failures)
+    if tree.failed_call is not None:
+        raise from_call(tree.failed_call, mapFunc)
     return tree.result()
 
 
@@ -225,7 +231,7 @@ def mapScan(
         reductionFunc: takes the combination so far and the next result, and returns their
             combination. It need not be associative.
         iterables: several are zipped, up to the shortest.
-        timeout: seconds to wait at the most; None: no limit.
+        timeout: seconds to wait at the most; None or infinity: no limit.
 
     Returns:
         One value for each item; an empty list if there are none.
@@ -234,14 +240,24 @@ def mapScan(
         NotStartedProperly: the program was not started with ``-m scoop_mpi``.
         TimeoutError: the values were not there in time.
         TypeError: see `map`.
-        BaseException: what the first call to fail raised.
+        BaseException: what the first call to fail raised, of either function, in the order of the
+            items.
+        ValueError: `timeout` is nan.
     """
     _check(mapFunc, iterables, "mapScan")
     if not callable(reductionFunc):
         raise TypeError(f"mapScan() needs a reduction function, not {reductionFunc!r}")
-    current.running_hub()
-    results = map(mapFunc, *iterables, timeout=timeout)
-    return list(itertools.accumulate(results, reductionFunc))
+    hub = current.running_hub()
+    deadline = hub.deadline(timeout)
+    results = SubmittedMap.of_all(hub, mapFunc, iterables).in_order(deadline)
+    combined = list(islice(results, 1))
+    try:
+        # No `itertools.accumulate`: to it, a StopIteration of the function's would be the end.
+        for value in results:
+            combined.append(reductionFunc(combined[-1], value))
+    except StopIteration as stop:
+        raise from_call(stop, reductionFunc) from stop
+    return combined
 
 
 def as_completed(fs: Iterable[Future], timeout: float | None = None) -> Iterator[Future]:
@@ -249,10 +265,11 @@ def as_completed(fs: Iterable[Future], timeout: float | None = None) -> Iterator
 
     Args:
         fs: the futures; one that occurs more than once is yielded once.
-        timeout: seconds from now to wait at the most; None: no limit.
+        timeout: seconds from now to wait at the most; None or infinity: no limit.
 
     Raises:
         TimeoutError: (from the iterator) not all of them were done in time.
+        ValueError: `timeout` is nan.
     """
     hub = current.running_hub()
     futures = _distinct(fs)
@@ -266,8 +283,8 @@ def wait(
 
     Args:
         fs: the futures.
-        timeout: seconds to wait at the most; negative or None: no limit; 0: don't wait, but move
-            messages along and look.
+        timeout: seconds to wait at the most; negative, None or infinity: no limit; 0: don't wait,
+            but move messages along and look.
         return_when: FIRST_COMPLETED: when any of them is done; FIRST_EXCEPTION: when any has
             raised, or all are done; ALL_COMPLETED: when all are done.
 
@@ -275,7 +292,7 @@ def wait(
         The named tuple (done, not_done) of two sets.
 
     Raises:
-        ValueError: `return_when` is none of the three.
+        ValueError: `return_when` is none of the three, or `timeout` is nan.
     """
     if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
         raise ValueError(
@@ -309,29 +326,9 @@ def _check(func: object, iterables: tuple[Iterable[Any], ...], name: str) -> Non
         raise TypeError(f"{name}() needs something callable, not {func!r}")
     if not iterables:
         raise TypeError(f"{name}() needs at least one iterable")
-
-
-def _map_buffered(
-    hub: Hub,
-    func: Callable[..., Any],
-    iterables: tuple[Iterable[Any], ...],
-    deadline: float | None,
-    buffersize: int,
-) -> Iterator[Any]:
-    """Submit the first calls now, and return an iterator that submits the others."""
-    calls = zip(*iterables, strict=False)
-    buffer = deque(submit(func, *args) for args in itertools.islice(calls, buffersize))
-    hub.runtime.step()
-
-    def results() -> Iterator[Any]:
-        while buffer:
-            future = buffer.popleft()
-            seconds = None if deadline is None else max(deadline - hub.runtime.clock(), 0.0)
-            value = future.result(seconds)
-            buffer.extend(submit(func, *args) for args in itertools.islice(calls, 1))
-            yield value
-
-    return results()
+    hub = current.hub
+    if hub is not None and hub.runtime.size > 1:
+        warn_of(func, stacklevel=3)
 
 
 def _distinct(fs: Iterable[Future]) -> list[Future]:

@@ -17,9 +17,10 @@ A stack thus only ever holds a chain of tasks, each waiting for the one above it
 starts from the hub alone, on a stack of its own, so nothing that is done can be buried under
 something that is not.
 
-The program's other threads don't park: they run waiting futures of their own inline and otherwise
-sleep until notified. The hub never starts what they submitted: a task that has begun on a greenlet
-can go on in the main thread only, and that may be waiting for the very thread (``join``).
+The program's other threads don't park: they run waiting futures of their own inline, one thread at
+a time (see `turns`), and otherwise sleep until notified. The hub never
+starts what they submitted: a task that has begun on a greenlet can go on in the main thread only,
+and that may be waiting for the very thread (``join``).
 """
 
 from __future__ import annotations
@@ -29,15 +30,17 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from threading import get_ident
 from typing import Protocol
 
 from scoop_mpi.errors import CancelledError, TimeoutError
-from scoop_mpi.future import Future
+from scoop_mpi.future import Future, check_timeout
 from scoop_mpi.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.policy import MOST_SUSPENDED
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.span import Span, Task, Window
+from scoop_mpi.turns import Turns
 from scoop_mpi.waiting import ThreadWaiter, Waiter
 
 # A call with a time limit can't be interrupted once this rank has begun it. So others get this
@@ -45,6 +48,8 @@ from scoop_mpi.waiting import ThreadWaiter, Waiter
 # again for a while.
 _GRACE = 0.1
 _GRACE_HOLIDAY = 0.5
+# A time limit of so many seconds, or infinitely many, is none. Threads can't wait for longer.
+_CENTURIES = threading.TIMEOUT_MAX / 2
 # Seconds in which nothing has moved, after which a future that is polled runs where it is polled.
 _POLLING_PATIENCE = 1.0
 # Seconds within which a task ends for which it isn't worth while to ask ahead.
@@ -107,6 +112,7 @@ class Hub(Greenlets):
         self.logger = logger
         self.queue = self.ready = runtime.worker.ready
         self.elsewhere = runtime.worker.elsewhere
+        self.turns = Turns(runtime.clock)  # of the program's other threads
         self.watch_lock = threading.Lock()  # of the lists of watchers of all futures
         self.callbacks_due: deque[Future] = deque()
         self.is_debug = False
@@ -137,7 +143,7 @@ class Hub(Greenlets):
             return
         if isinstance(task, Future):
             self.runtime.worker.seal_elsewhere(task)
-        self.elsewhere[task] = None
+        self.runtime.worker.put_elsewhere(task)
 
     def ask_program(self) -> None:
         """Have the program do the rank's duties when it next submits a task or asks for a result.
@@ -152,9 +158,15 @@ class Hub(Greenlets):
             self.ready = self.queue
             self.runtime.step()
 
+    def adopt(self, task: Task) -> None:
+        """Put a task that another thread has submitted, and this one waits for, into its queue."""
+        others = self.elsewhere if get_ident() == self.thread else self.queue
+        if others.pop(task, self) is None:
+            self.enqueue(task)
+
     def is_waiting(self, future: Future) -> bool:
         """Say whether nobody has begun this future."""
-        return future in self.queue or future in self.elsewhere
+        return self.runtime.worker.is_waiting(future)
 
     def claim(self, future: Future) -> bool:
         """Take a waiting future out of the queues; False if somebody else was faster."""
@@ -162,8 +174,8 @@ class Hub(Greenlets):
 
     # ------------------------------------------------------------ waiting
 
-    def waiter(self) -> Waiter:
-        """Return a new waiter for the calling thread.
+    def waiter(self, former: Waiter | None = None) -> Waiter:
+        """Return a waiter for the calling thread: `former`, if it is, or else a new one.
 
         Raises:
             CancelledError: the program has ended. So hears also an object's ``__del__`` that runs
@@ -171,18 +183,20 @@ class Hub(Greenlets):
         """
         if self.runtime.is_stopping:
             raise CancelledError("the program has ended")
-        return GreenletWaiter(self) if get_ident() == self.thread else ThreadWaiter(self)
+        kind = GreenletWaiter if get_ident() == self.thread else ThreadWaiter
+        return former if isinstance(former, kind) else kind(self)
 
     def join(self, future: Future, timeout: float | None) -> None:
         """Return once `future` is done, running it here if nobody else does.
 
         Raises:
             TimeoutError: it was not done within `timeout` seconds.
+            ValueError: `timeout` is not a number.
         """
+        deadline = self.deadline(timeout)
         if self.callbacks_due:
             self.run_due_callbacks()
         self.answer_pump()
-        deadline = self.deadline(timeout)
         if deadline is not None:
             self.leave_to_others([future], deadline)
         if self.run_here(future):
@@ -193,7 +207,11 @@ class Hub(Greenlets):
         try:
             while not future.is_done:
                 if not waiter.wait(deadline) and not future.is_done:
+                    if timeout is None or timeout <= 0:
+                        raise TimeoutError(f"{future!r} at once")
                     raise TimeoutError(f"{future!r} within {timeout} s")
+                if isinstance(waiter, ThreadWaiter):
+                    self.run_here(future)
         finally:
             future.unwatch(waiter)
 
@@ -220,11 +238,12 @@ class Hub(Greenlets):
         On a stack that is too deep the hub runs it, before all else, while the caller waits.
         A rank that only serves leaves it to the others.
         """
-        if not self._runs_tasks or not self.claim(future):
+        if not self._runs_tasks:
             return future.is_done
         if self._is_elsewhere_thread():
-            future.run()
-            return True
+            return self._run_in_thread(future)
+        if not self.claim(future):
+            return future.is_done
         if self._is_stack_deep():
             self._urgent.append(future)
             return False
@@ -232,6 +251,35 @@ class Hub(Greenlets):
         if isinstance(future.failure, KeyboardInterrupt):
             raise future.failure  # Ctrl-C is for the program, not for the task that it met
         return True
+
+    def _run_in_thread(self, future: Future) -> bool:
+        """Run `future` in this thread, if it's its turn and no other rank takes it."""
+        if not self.is_waiting(future) or not self._may_begin_in_thread():
+            return future.is_done
+        try:
+            if not self.claim(future):
+                return future.is_done
+            future.run()
+        finally:
+            self._end_in_thread()
+        return True
+
+    def _may_begin_in_thread(self) -> bool:
+        """Say whether this thread is to make a call itself; then it must leave its turn."""
+        if self.runtime.size == 1 or self.turns.is_mine():
+            return self.turns.enter(at_once=True)
+        if self.turns.should_offer():
+            self.runtime.step()
+        if self.turns.enter():
+            return True
+        self.runtime.step()  # who has nothing to do gets it, without waiting for the pump
+        return False
+
+    def _end_in_thread(self) -> None:
+        """This thread has made the call."""
+        self.turns.leave()
+        if not self.turns.is_mine():
+            self.runtime.step_if_due(self.runtime.clock())
 
     def _is_stack_deep(self) -> bool:
         """Say whether the chain of tasks on this stack must go on on another one.
@@ -285,8 +333,15 @@ class Hub(Greenlets):
             now = runtime.clock()
 
     def deadline(self, timeout: float | None) -> float | None:
-        """Return the time at which `timeout` seconds from now are over."""
-        return None if timeout is None else self.runtime.clock() + timeout
+        """Return the time at which `timeout` seconds from now are over; None: never.
+
+        Raises:
+            ValueError: `timeout` is not a number.
+        """
+        check_timeout(timeout)
+        if timeout is None or timeout > _CENTURIES:
+            return None
+        return self.runtime.clock() + timeout
 
     def check(self, deadline: float | None) -> None:
         """Raise TimeoutError if `deadline` is over."""
@@ -304,17 +359,26 @@ class Hub(Greenlets):
         self.run_due_callbacks()
         self.answer_pump()
         self.check(deadline)
-        is_elsewhere = self._is_elsewhere_thread()
-        if self._runs_tasks and (is_elsewhere or not self._is_stack_deep()):
-            window = span.claim()
-            if window is not None:
-                if is_elsewhere:
-                    self._run_window(window)
-                else:
-                    self._run_on_this_stack(lambda: self._run_window(window))
-                return
+        if self._runs_tasks and self._run_some_of(span):
+            return
         if not waiter.wait(deadline):
             raise TimeoutError("the time limit is over")
+
+    def _run_some_of(self, span: Span) -> bool:
+        """Run a window of a span on this stack, if it may; return whether it has."""
+        if self._is_elsewhere_thread():
+            if not span.unclaimed or not self._may_begin_in_thread():
+                return False
+            try:
+                if (window := span.claim()) is not None:
+                    self._run_window(window)
+            finally:
+                self._end_in_thread()
+            return window is not None
+        if self._is_stack_deep() or (window := span.claim()) is None:
+            return False
+        self._run_on_this_stack(partial(self._run_window, window))
+        return True
 
     def _run_window(self, window: Window) -> None:
         runtime = self.runtime
@@ -506,9 +570,22 @@ class Hub(Greenlets):
             return False
         if isinstance(task, Span):
             self._start(lambda: self._work_off(task), task)
-        elif self.queue.pop(task, self) is None:
+        elif self._take_newest(task):
             self._start(task.run, task)
         return True
+
+    def _take_newest(self, future: Future) -> bool:
+        """Claim the newest ready task; False if another thread has been faster.
+
+        Taken off the end, it leaves no place in the dictionary that the next look goes over.
+        """
+        try:
+            task, _ = self.queue.popitem()
+        except KeyError:
+            return False
+        if task is not future:
+            self.queue[task] = None
+        return task is future
 
     def _send_values(self) -> None:
         self.runtime.step(keep=1, is_low=self._is_low())

@@ -1,7 +1,7 @@
 """Which of a program's names exist on every rank: those that it binds outside its main guard.
 
-The program's syntax tree tells. Apart from `program`, since only the root has to know, and reading
-syntax trees takes a while to import.
+And which of these may get another value on the root. The program's syntax tree tells. Apart from
+`program`, since only the root has to know, and reading syntax trees takes a while to import.
 """
 
 from __future__ import annotations
@@ -10,17 +10,50 @@ import ast
 from collections.abc import Iterator
 
 
-def names_on_every_rank(source: str | bytes, path: str) -> set[str]:
-    """Return the names that a module binds outside its main guard, and only there.
+def names_on_every_rank(tree: ast.Module) -> set[str]:
+    """Return the names that a module binds outside its main guard, and only there."""
+    names: set[str] = set()
+    on_root: set[str] = set()
+    _collect_names(tree.body, names, on_root)
+    return names - on_root
 
-    Args:
-        source: the module's, which is valid Python.
-        path: where it was read, for Python's own warnings. They come once for each path and line.
+
+def rebindable_names(tree: ast.Module) -> set[str]:
+    """Return the names bound outside the main guard that may be bound anew on the root alone.
+
+    Within the guard, that is, or by a function that declares them global.
     """
     names: set[str] = set()
     on_root: set[str] = set()
-    _collect_names(ast.parse(source, path).body, names, on_root)
-    return names - on_root
+    _collect_names(tree.body, names, on_root)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            on_root.update(node.names)
+    return names & on_root
+
+
+def insert_call(tree: ast.Module, name: str) -> bool:
+    """Have the main guard begin with a call of the global `name`; return whether there is one."""
+    return _insert_call(tree.body, name)
+
+
+def _insert_call(body: list[ast.stmt], name: str) -> bool:
+    has_inserted = False
+    for statement in body:
+        if isinstance(statement, ast.If) and _is_main_guard(statement.test):
+            guarded = statement.orelse if _is_inverted(statement.test) else statement.body
+            if guarded:
+                call = ast.Expr(ast.Call(ast.Name(name, ast.Load()), [], []))
+                guarded.insert(0, ast.fix_missing_locations(ast.copy_location(call, statement)))
+                has_inserted = True
+            continue
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        for field in ("body", "orelse", "finalbody"):
+            has_inserted |= _insert_call(getattr(statement, field, []), name)
+        for part in (*getattr(statement, "handlers", []), *getattr(statement, "cases", [])):
+            has_inserted |= _insert_call(part.body, name)
+    return has_inserted
 
 
 def _collect_names(body: list[ast.stmt], names: set[str], on_root: set[str]) -> None:

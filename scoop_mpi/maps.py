@@ -1,26 +1,37 @@
-"""Maps: from a function and iterables to a span, and from its outcomes to an iterator.
+"""Maps: from a function and iterables to spans, and from their outcomes to an iterator.
 
 Responsible for the order in which results come out; must not know how calls are made.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
+from scoop_mpi.errors import from_call
 from scoop_mpi.hub import Hub
 from scoop_mpi.outcomes import Outcomes
 from scoop_mpi.span import Span
+
+# A map with a buffer submits its calls in portions of one n-th of the buffer: fewer at a time would
+# cost more, and of so many in all only as few are missing from those under way.
+_PORTIONS = 4
 
 
 class SubmittedMap:
     """A map of which the calls have been submitted, and whose results can be taken once.
 
+    In whichever thread, or in several, one after the other.
+
     Args:
         hub: this rank's.
         function: what is called.
-        iterables: its arguments, up to the end of the shortest.
+        calls: one argument for each call or, with `star`, one tuple of them. They don't change.
+        star: whether `calls` holds tuples of arguments.
         reduction: of a mapReduce its reduction function.
+        window_size: of how many calls the first window is to be.
 
     Attributes:
         count: the number of calls.
@@ -30,19 +41,14 @@ class SubmittedMap:
         self,
         hub: Hub,
         function: Callable[..., Any],
-        iterables: tuple[Iterable[Any], ...],
+        calls: Sequence[Any],
+        star: bool,
         reduction: Callable[[Any, Any], Any] | None = None,
+        window_size: int = 1,
     ) -> None:
-        star = len(iterables) > 1
-        calls: Sequence[Any]
-        if star:
-            calls = list(zip(*iterables, strict=False))
-        elif isinstance(iterables[0], range | tuple):  # these can't change under us
-            calls = iterables[0]
-        else:
-            calls = list(iterables[0])
         self.count = len(calls)
         self._hub = hub
+        self._function = function
         self._waiter = hub.waiter()
         self._span = Span(
             hub.runtime.rank,
@@ -52,10 +58,29 @@ class SubmittedMap:
             function=function,
             reduction=reduction,
         )
+        self._span.window_size = window_size
         self._span.watcher = self._waiter
         if calls:
             hub.enqueue(self._span)
             hub.runtime.step()
+
+    @classmethod
+    def of_all(
+        cls,
+        hub: Hub,
+        function: Callable[..., Any],
+        iterables: tuple[Iterable[Any], ...],
+        reduction: Callable[[Any, Any], Any] | None = None,
+    ) -> SubmittedMap:
+        """Return a map over all items of `iterables`, up to the end of the shortest."""
+        if len(iterables) > 1:
+            return cls(hub, function, list(zip(*iterables, strict=False)), True, reduction)
+        return cls(hub, function, _items_of(iterables[0]), False, reduction)
+
+    @property
+    def window_size(self) -> int:
+        """To what the size of windows has been adapted; see `Span.resize_window`."""
+        return self._span.window_size
 
     def outcomes(self, deadline: float | None) -> Iterator[Outcomes]:
         """Yield the outcomes of the calls as they come in, until all have.
@@ -75,9 +100,28 @@ class SubmittedMap:
                 left -= outcomes.length
                 yield outcomes
                 del outcomes  # the consumer's alone while the next ones are waited for
-            if left:
+            if left and self._is_watched_here():
                 self._hub.advance(span, self._waiter, deadline)
         self._hub.runtime.worker.forget(span)
+
+    def _is_watched_here(self) -> bool:
+        """Say whether the calling thread is the one to be notified; from now on it is.
+
+        If it was not, what has come meanwhile notified another.
+        """
+        waiter = self._hub.waiter(self._waiter)
+        if waiter is self._waiter:
+            return True
+        self._waiter = self._span.watcher = waiter
+        self._hub.adopt(self._span)
+        return False
+
+    def _open(self, outcomes: Outcomes) -> tuple[Sequence[Any], dict[int, BaseException]]:
+        """Return the values, and by offset the exceptions as this map raises them."""
+        values, failures = outcomes.open()
+        for offset, error in failures.items():
+            failures[offset] = from_call(error, self._function)
+        return values, failures
 
     def in_order(self, deadline: float | None) -> Iterator[Any]:
         """Yield the results in the order of the calls, up to the first that raised; see `outcomes`.
@@ -90,7 +134,7 @@ class SubmittedMap:
         for outcomes in self.outcomes(deadline):
             early[outcomes.start] = outcomes
             while position in early:
-                values, failures = early.pop(position).open()
+                values, failures = self._open(early.pop(position))
                 position += len(values)
                 if not failures:
                     yield from values
@@ -105,25 +149,96 @@ class SubmittedMap:
 
         Where a call raised, so does the iterator, which can go on after that.
         """
-        return _Results(self._values_and_failures(deadline))
+        return _Results(self._parts(deadline))
 
-    def _values_and_failures(
-        self, deadline: float | None
-    ) -> Iterator[tuple[Any, BaseException | None]]:
+    def _parts(self, deadline: float | None) -> Iterator[Iterable[Any]]:
+        """Yield iterables over results, or over failures: these raise one each time."""
         for outcomes in self.outcomes(deadline):
-            values, failures = outcomes.open()
-            for offset, value in enumerate(values):
-                yield value, failures.get(offset)
+            values, failures = self._open(outcomes)
+            first = 0
+            for offset in sorted(failures):
+                yield values[first:offset]
+                yield map(_raise, (failures[offset],))
+                first = offset + 1
+            yield values[first:] if first else values
 
 
 class _Results(Iterator[Any]):
-    """An iterator over values and failures that goes on after it has raised one of them."""
+    """An iterator over parts one after the other that goes on after one of them has raised.
 
-    def __init__(self, outcomes: Iterator[tuple[Any, BaseException | None]]) -> None:
-        self._outcomes = outcomes
+    `itertools.chain` is faster, and would do. But where two greenlets ask it for the next result at
+    the same time, Python may crash.
+    """
+
+    def __init__(self, parts: Iterator[Iterable[Any]]) -> None:
+        self._parts = parts
+        self._part: Iterator[Any] = iter(())
 
     def __next__(self) -> Any:
-        value, failure = next(self._outcomes)
+        while True:
+            for value in self._part:
+                return value
+            self._part = iter(next(self._parts))
+
+
+def buffered_map(
+    hub: Hub,
+    function: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    size: int,
+    deadline: float | None,
+) -> Iterator[Any]:
+    """Submit the first `size` calls of a map; return an iterator that submits the others.
+
+    It submits as many as results have been taken, in portions. What an iterable raises, it raises
+    once all results before that have been taken, as the built-in map does.
+    """
+    star = len(iterables) > 1
+    calls = iter(zip(*iterables, strict=False) if star else iterables[0])
+    portion = max(size // _PORTIONS, 1)
+    maps: deque[SubmittedMap] = deque()
+
+    failure: Exception | None = None  # of an iterable
+
+    def submit(count: int, window_size: int) -> None:
+        nonlocal failure
+        items: list[Any] = []
+        if failure is None:
+            try:
+                items.extend(islice(calls, count))
+            except Exception as error:
+                failure = error
+        if items:
+            maps.append(SubmittedMap(hub, function, items, star, window_size=window_size))
+
+    def results() -> Iterator[Any]:
+        taken = 0
+        while maps:
+            submitted = maps.popleft()
+            for value in submitted.in_order(deadline):
+                taken += 1
+                if taken == portion:
+                    taken = 0
+                    submit(portion, submitted.window_size)
+                yield value
         if failure is not None:
             raise failure
-        return value
+
+    submit(size, 1)
+    return results()
+
+
+def _items_of(iterable: Iterable[Any]) -> Sequence[Any]:
+    """Return what iterating over `iterable` gives.
+
+    A subclass may give something else than it holds, or say another length, which `list` would ask
+    for.
+    """
+    kind = type(iterable)
+    if kind is range or kind is tuple:  # these can't change under us
+        return iterable  # type: ignore[return-value]
+    return list(iterable) if kind is list else list(chain(iterable))
+
+
+def _raise(error: BaseException) -> Any:
+    raise error

@@ -196,6 +196,8 @@ class MPITransport:
             if not pending:
                 del outgoing[destination]
         self.is_sending = bool(outgoing)
+        if not outgoing:
+            outgoing.clear()  # also of the places of all ranks that it has ever held
 
     @property
     def is_receiving(self) -> bool:

@@ -20,9 +20,8 @@ from scoop_mpi.values import SealedValue, SealedValues, open_values
 class Outcomes(NamedTuple):
     """How `length` consecutive calls of a span ended, the first of them being call `start`.
 
-    `values` has None where a call failed. Of a reduction it holds the partial values instead,
-    one for each interval of `reduction.intervals(start, start + length)`, or nothing if a call
-    failed. What came from another rank is still sealed.
+    `values` has None where a call failed. Of a reduction both hold what `reduction.fold` returned
+    instead. What came from another rank is still sealed.
     """
 
     start: int

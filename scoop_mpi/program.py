@@ -114,12 +114,34 @@ class Program(NamedTuple):
             attributes["__cached__"] = None
             attributes["__loader__"] = importlib.machinery.SourceFileLoader(name, path)
         if name == ROOT_NAME:
+            import ast
+
             from scoop_mpi.main_guard import names_on_every_rank
 
-            attributes["__scoop_mpi_names__"] = frozenset(names_on_every_rank(source, path))
+            tree = ast.parse(source, path)  # Python warns once for each path and line
+            attributes["__scoop_mpi_names__"] = frozenset(names_on_every_rank(tree))
+            code = _noting_import(tree, path, module.__dict__) or code
         module.__dict__.update(attributes)
         sys.modules[ROOT_NAME] = sys.modules[WORKER_NAME] = module
         return module, code
+
+
+def _noting_import(tree: Any, path: str, namespace: dict[str, Any]) -> CodeType | None:
+    """Return the code of a program that may bind names anew, with a call where its import ends.
+
+    Args:
+        tree: the program's syntax tree, into which the call is inserted.
+        path: where the program was read.
+        namespace: the program's.
+    """
+    from scoop_mpi import main_guard, rebound
+
+    names = main_guard.rebindable_names(tree)
+    if not names or not main_guard.insert_call(tree, rebound.HOOK):
+        return None
+    namespace[rebound.HOOK] = rebound.ImportedNames(names, namespace).note
+    code: CodeType = compile(tree, path, "exec", dont_inherit=True)
+    return code
 
 
 def _read(path: str, name: str) -> bytes:

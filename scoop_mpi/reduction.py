@@ -13,12 +13,20 @@ no power of two, is combined from the left:
 
 Each interval of calls that a rank has run splits, in one way only, into such nodes. So that rank
 can combine what lies within, and its partial values say by their place which nodes they are.
+
+What is raised is fixed as well, whoever ran what, and whichever failed first: what the first call
+to fail raised; and if none did, what the first operation to fail raised, from the left. Operations
+that fail although all beneath them have succeeded cover different items, so that one of them is the
+first. A node above them has no value, but their error. For this, nobody may stop at an error: a
+node to its left may fail as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from scoop_mpi.errors import from_call
 
 Operation = Callable[[Any, Any], Any]
 
@@ -37,59 +45,142 @@ def intervals(start: int, stop: int) -> Iterator[tuple[int, int]]:
         start += 1 << level
 
 
+Failure = TypeVar("Failure")  # what a call raised, or that as it is sent
+
+
 def fold(
-    operation: Operation, start: int, values: Sequence[Any]
-) -> tuple[list[Any], dict[int, BaseException]]:
+    operation: Operation, start: int, values: Sequence[Any], failures: Mapping[int, Failure]
+) -> tuple[list[Any], Mapping[int, Failure | BaseException]]:
     """Combine the values of consecutive calls as far as the tree allows.
 
     Args:
         operation: the reduction function.
         start: the number of the first call.
         values: what the calls returned.
+        failures: what those that failed raised, by their offset.
 
     Returns:
-        The value of each node of ``intervals(start, start + len(values))``, and no failures; or
-        nothing, and the failure of `operation`, as that of the first call.
+        The value of each node of ``intervals(start, start + len(values))``, and by the position of
+        a node what `operation` raised there, where the value is None. If a call failed, no values,
+        and the first failure, by its offset.
     """
+    if failures:
+        first = min(failures)
+        return [], {first: failures[first]}
     folded: list[Any] = []
+    failed_nodes: dict[int, BaseException] = {}
     offset = 0
-    try:
-        for level, _ in intervals(start, start + len(values)):
-            row = values[offset : offset + (1 << level)]
-            offset += 1 << level
-            while len(row) > 1:
-                row = list(map(operation, row[0::2], row[1::2]))
-            folded.append(row[0])
-    except BaseException as error:
-        return [], {0: error}
-    return folded, {}
+    for position, (level, _) in enumerate(intervals(start, start + len(values))):
+        row = values[offset : offset + (1 << level)]
+        offset += 1 << level
+        value, error = _fold_node(operation, row)
+        folded.append(value)
+        if error is not None:
+            failed_nodes[position] = error
+    return folded, failed_nodes
+
+
+def _fold_node(operation: Operation, row: Sequence[Any]) -> tuple[Any, BaseException | None]:
+    """Combine the values of one node; return its value, or what the first operation raised."""
+    error: BaseException | None = None
+    while len(row) > 1:
+        above: list[Any] = []
+        keep = above.append
+        try:
+            # No `map`: an operation that raised StopIteration would only make its row shorter.
+            items = iter(row)
+            for left, right in zip(items, items, strict=False):
+                keep(operation(left, right))
+        except BaseException as failure:
+            error = failure  # further left than one in a row beneath, and so the first
+        row = above
+    return (row[0] if error is None else None), error
+
+
+class _Failed:
+    """Stands for the value of a node that has none; `error` says why."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
 
 class Tree:
-    """Combines the values of nodes, in whatever order they come in, into that of all items."""
+    """Combines the values of nodes, in whatever order they come in, into that of all items.
+
+    Args:
+        operation: the reduction function.
+        count: the number of items.
+
+    Attributes:
+        failed_call: of the calls that failed so far, what the first raised.
+    """
 
     def __init__(self, operation: Operation, count: int) -> None:
+        self.failed_call: BaseException | None = None
+        self._first_failed = count
         self._operation = operation
         self._count = count
         self._waiting: dict[tuple[int, int], Any] = {}
 
-    def add(self, start: int, count: int, values: Sequence[Any]) -> None:
+    def add(
+        self,
+        start: int,
+        count: int,
+        values: Sequence[Any],
+        failures: Mapping[int, BaseException],
+    ) -> None:
         """Take in the partial values of the calls from `start` on, as `fold` returned them."""
-        for (level, index), value in zip(intervals(start, start + count), values, strict=True):
-            self._add_node(level, index, value)
+        nodes = list(intervals(start, start + count))
+        if failures and len(values) != len(nodes):
+            self._call_failed(start + min(failures), failures[min(failures)])
+            return
+        for position, ((level, index), value) in enumerate(zip(nodes, values, strict=True)):
+            error = failures.get(position)
+            if error is None:
+                self._add_node(level, index, value)
+            elif level == 0:  # nothing was combined: it is the call's
+                self._call_failed(index, error)
+            else:
+                self._add_node(level, index, _Failed(error))
+
+    def _call_failed(self, number: int, error: BaseException) -> None:
+        if number < self._first_failed:
+            self._first_failed = number
+            self.failed_call = error
 
     def _add_node(self, level: int, index: int, value: Any) -> None:
+        if self.failed_call is not None:
+            return  # there will be no value
         waiting = self._waiting
         while (level, index ^ 1) in waiting:
             sibling = waiting.pop((level, index ^ 1))
-            pair = (sibling, value) if index & 1 else (value, sibling)
-            value = self._operation(*pair)
+            value = self._combine(sibling, value) if index & 1 else self._combine(value, sibling)
             level, index = level + 1, index >> 1
         waiting[level, index] = value
 
+    def _combine(self, left: Any, right: Any) -> Any:
+        if type(left) is _Failed:
+            return left
+        if type(right) is _Failed:
+            return right
+        try:
+            return self._operation(left, right)
+        except KeyboardInterrupt:  # Ctrl-C: this runs where the program waits
+            raise
+        except BaseException as error:
+            return _Failed(error)
+
     def result(self) -> Any:
-        """Return the value of all items; each must have been added."""
-        first, *rest = (self._waiting[node] for node in intervals(0, self._count))
-        for value in rest:
-            first = self._operation(first, value)
-        return first
+        """Return the value of all items; each must have been added, and no call have failed.
+
+        Raises:
+            BaseException: what the first operation to fail raised.
+        """
+        value, *rest = (self._waiting[node] for node in intervals(0, self._count))
+        for right in rest:
+            value = self._combine(value, right)
+        if type(value) is _Failed:
+            raise from_call(value.error, self._operation)
+        return value

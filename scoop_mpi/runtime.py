@@ -60,6 +60,7 @@ from scoop_mpi.worker_state import BROKER_RANK, Worker
 ROOT_RANK = 0
 STEP_INTERVAL = 5e-4  # seconds between two steps of a rank that works
 LONGEST_DELAY = 2e-3  # seconds that a value stays with its window while other calls of it run
+_COMPACTING_INTERVAL = 0.01  # seconds between two looks whether a queue should be compacted
 _MESSAGES_PER_STEP = 64  # then whoever called gets on with its work
 
 
@@ -106,6 +107,8 @@ class Runtime:
         # Called when only the thread of the program could give what thieves have asked for.
         self.ask_program: Callable[[], None] = lambda: None
         self._matched_at = 0.0
+        self._harvest_at = 0.0
+        self._compact_at = 0.0
         self._patience = MATCHING_PATIENCE * self.size
         # Where MPI is FUNNELED nobody but the main thread may call it, and so nobody else steps.
         self._only_thread = None if transport.is_thread_safe else get_ident()
@@ -146,8 +149,11 @@ class Runtime:
             if self._letters or self._proposals:
                 self._send_what_was_asked_for()
             self.last_step = now = self.clock()
-            if self.windows:
+            if self.windows and now >= self._harvest_at:
                 self._harvest(now)
+            if now >= self._compact_at:
+                self._compact_at = now + _COMPACTING_INTERVAL
+                worker.compact(thread == self._program_thread)
             if self._drops_outcomes:
                 worker.drop_outcomes()
             while worker.returned:
@@ -245,7 +251,12 @@ class Runtime:
             worker.has_offered = False
 
     def _harvest(self, now: float) -> None:
-        """Report what has ended of windows that take long."""
+        """Report what has ended of windows that take long.
+
+        Not in each step: where many windows were suspended once, it takes a while to go over the
+        places that these have left in the dictionary.
+        """
+        self._harvest_at = now + STEP_INTERVAL
         for window in list(self.windows):
             if now - window.reported_at > LONGEST_DELAY:
                 window.reported_at = now

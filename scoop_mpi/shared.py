@@ -14,6 +14,7 @@ from scoop_mpi.constant_values import Constant, seal
 from scoop_mpi.constants import REGISTRAR_RANK, Proposal
 from scoop_mpi.current import RankInfo
 from scoop_mpi.errors import UNGUARDED, NotStartedProperly, SerializationError, describe_callable
+from scoop_mpi.future import check_timeout
 from scoop_mpi.holds import Hold
 from scoop_mpi.hub import Hub
 from scoop_mpi.messages import ConstantsDeleted
@@ -82,7 +83,9 @@ def getConst(name: str, timeout: float | None = 0.1) -> Any:
     Raises:
         NotStartedProperly: the program was not started with ``-m scoop_mpi``.
         SerializationError: the constant can't be unpickled on this rank.
+        ValueError: `timeout` is nan.
     """
+    check_timeout(timeout)
     hub = _hub()
     constants = hub.runtime.constants
     constant = constants.find(name)

@@ -7,14 +7,14 @@ A span never has to be cut into chunks beforehand, because its calls are claimed
 
     calls   |<- ended ->|<----- window ------>|<------------- bulk ------------>|
                         r r r  c  p p p p p p   . . . . . . . . . . . . . . . .
-                        |      |  claimed by a C-level loop    next        stop
+                        |      |  claimed one by one           next        stop
                    values  running   from the left       <-- thieves take from the right,
                                                              the bulk first, windows last
 
-`Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop at C
-speed, ``values.extend(map(function, claims))``, claims each as it gets to it, where ``claims`` is
-``starmap(pending.popleft, repeat(()))``. (``iter(popleft, sentinel)`` would compare the user's
-objects.) So a thief may still take what the loop has not reached, from the other end, although the
+`Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop of one
+line, ``keep(function(claim()))``, claims each as it gets to it. (A loop in C, ``values.extend(map(
+function, ...))``, is no faster from Python 3.11 on, and swallows a StopIteration that a call
+raises.) So a thief may still take what the loop has not reached, from the other end, although the
 loop runs in another thread or is suspended amid a call: each pop of a deque is atomic. Windows grow
 until one takes about a millisecond; a long call's window is one call.
 """
@@ -23,10 +23,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat, starmap
-from typing import Any
+from typing import Any, NoReturn
 
 from scoop_mpi import reduction
 from scoop_mpi.columns import Batch, Sealed, are_unchangeable, pack_calls
@@ -68,43 +68,47 @@ class Window:
         self.failures: dict[int, BaseException | EncodedError] = {}
 
     def run(self) -> None:
-        """Make the calls that are left, until none is; raises nothing but KeyboardInterrupt."""
+        """Make the calls that are left, until none is; raises nothing but KeyboardInterrupt.
+
+        Nor what the handler of a signal raises between two calls.
+        """
         function = self.span.function
         if function is None:
             raise RuntimeError("the span has not been opened")
-        apply: Callable[..., Iterator[Any]] = starmap if self.span.star else map
+        claim, keep = self.pending.popleft, self.values.append
         while True:
-            results = apply(function, starmap(self.pending.popleft, repeat(())))
             try:
-                self._take(results)
+                if self.span.sealer is not None:
+                    self._make_sealed(function, self.span.sealer)
+                elif self.span.star:
+                    while True:
+                        keep(function(*claim()))
+                while True:
+                    keep(function(claim()))
             except BaseException as error:
-                if not self._has_begun_call():
-                    if isinstance(error, IndexError):
-                        return  # there are none left
+                if self._is_in_call():
+                    self._fail(error)
+                    if isinstance(error, KeyboardInterrupt):
+                        raise
+                elif isinstance(error, IndexError):  # nothing is left to claim
+                    return
+                else:
                     raise
-                self._fail(error)
-                if isinstance(error, KeyboardInterrupt):
-                    raise
-            else:  # the claims never end of themselves: a call did it
-                self._fail(RuntimeError(f"{describe_callable(function)} raised StopIteration"))
 
-    def _take(self, results: Iterator[Any]) -> None:
-        """Take the values of calls, each of which is made as its value is asked for.
+    def _make_sealed(self, function: Callable[..., Any], sealer: Sealer) -> NoReturn:
+        """Make the calls of a stolen span, until claiming one raises.
 
-        A value of a stolen span's is sealed before the next call begins: that may change it.
+        A value is sealed before the next call begins, which may change it.
         """
-        sealer = self.span.sealer
-        if sealer is None:
-            self.values.extend(results)
-            return
-        append = self.values.append
-        for value in results:
+        claim, keep, star = self.pending.popleft, self.values.append, self.span.star
+        while True:
+            value = function(*claim()) if star else function(claim())
             if type(value) in SETTLED:
-                append(value)
+                keep(value)
             else:
                 holder = [value]
                 value = None
-                append(sealer.take(holder))
+                keep(sealer.take(holder))
 
     def _fail(self, error: BaseException) -> None:
         sealer = self.span.sealer
@@ -112,8 +116,11 @@ class Window:
         self.failures[len(self.values)] = error if sealer is None else sealer.failure(error)
         self.values.append(None)
 
-    def _has_begun_call(self) -> bool:
-        """Say whether a call has been claimed that has not ended: what was raised is its error."""
+    def _is_in_call(self) -> bool:
+        """Say whether one call more has been claimed than has ended.
+
+        So an IndexError that a call raised is told from that of an empty deque.
+        """
         with self.span.lock:
             return len(self.values) + len(self.pending) + self.given < self.size
 
@@ -309,20 +316,18 @@ class Span:
         """Combine the values of a window as far as the tree allows; see `reduction.fold`."""
         operation, sealer = self.reduction, self.sealer
         assert operation is not None
-        if window.failures:
-            first = min(window.failures)
-            return [], {first: window.failures[first]}
-        if sealer is None:
-            return reduction.fold(operation, window.start, window.values)
-        opened, unopened = open_values(column_of(window.values))
+        values, failures = window.values, window.failures
+        if sealer is None or failures:
+            return reduction.fold(operation, window.start, values, failures)
+        opened, unopened = open_values(column_of(values))
         if unopened:
             first = min(unopened)
             return [], {first: sealer.failure(unopened[first])}
-        values, failures = reduction.fold(operation, window.start, opened)
+        folded, failed_nodes = reduction.fold(operation, window.start, opened, unopened)
         del opened
-        values.reverse()
-        sealed = list(map(sealer.value, starmap(values.pop, repeat((), len(values)))))
-        return sealed, {offset: sealer.failure(error) for offset, error in failures.items()}
+        folded.reverse()
+        sealed = list(map(sealer.value, starmap(folded.pop, repeat((), len(folded)))))
+        return sealed, {place: sealer.failure(error) for place, error in failed_nodes.items()}
 
     def _drop(self, window: Window) -> None:
         with self.lock:

@@ -49,8 +49,11 @@ class ThreadWaiter:
         try:
             if runtime.is_stopping:
                 raise CancelledError("the program has ended")
-            seconds = None if deadline is None else deadline - runtime.clock()
-            was_notified = self._event.wait(seconds)
+            with self._hub.turns.waiting(self) as limit:
+                if deadline is not None and (limit is None or deadline - runtime.clock() < limit):
+                    was_notified = self._event.wait(deadline - runtime.clock())
+                else:
+                    was_notified = self._event.wait(limit) or limit is not None
             self._event.clear()
             if runtime.is_stopping:
                 raise CancelledError("the program has ended")
@@ -62,6 +65,8 @@ class ThreadWaiter:
 class Arrivals:
     """Tells which of many futures are done, in the order in which that happened.
 
+    To whichever thread asks: one after the other, it may be several.
+
     Args:
         hub: the rank's hub.
         futures: which ones; a future that occurs twice arrives twice.
@@ -72,7 +77,7 @@ class Arrivals:
         self._hub = hub
         self._waiter = hub.waiter()
         self._watchers = [(future, _Arrival(future, self)) for future in futures]
-        self._not_tried = iter(self._watchers)
+        self._tried = 0  # so many of them, to run them here
         for future, watcher in self._watchers:
             future.watch(watcher, hub)
 
@@ -92,16 +97,26 @@ class Arrivals:
         self._hub.answer_pump()
         if deadline is not None and runtime.clock() > deadline:
             return False
-        for future, _ in self._not_tried:
+        while self._tried < len(self._watchers):
+            future, _ = self._watchers[self._tried]
             if not future.is_done and self._hub.run_here(future):
+                self._tried += 1
                 now = runtime.clock()
                 runtime.step_if_due(now)
                 return deadline is None or now <= deadline
+            if self._hub.is_waiting(future):
+                break  # this rank leaves it to others, or it isn't this thread's turn
+            self._tried += 1
             if self.arrived:
                 return True
             if self._hub.has_urgent:
                 break  # this stack is too deep: the hub runs that one, and others may have the rest
-        return self._waiter.wait(deadline) or bool(self.arrived)
+        waiter = self._hub.waiter(self._waiter)
+        if waiter is not self._waiter:  # what has arrived meanwhile notified another thread's
+            self._waiter = waiter
+            if self.arrived:
+                return True
+        return waiter.wait(deadline) or bool(self.arrived)
 
     def add(self, future: Future) -> None:
         """A future is done."""

@@ -13,6 +13,9 @@ Each returns what to send. The exception is the hot path: submitting and claimin
 is a plain insertion and a `dict.pop`, which other code does straight on `ready`, from whichever
 thread. These are atomic, and whoever pops a future owns it, so nothing here may assume that a
 task seen in `ready` is still there a moment later.
+
+A dictionary keeps the places of what was taken out until it grows next, and who looks for its
+oldest entry goes over all of them. So after a burst of tasks the queues are compacted.
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from scoop_mpi import log, policy
@@ -54,6 +59,10 @@ from scoop_mpi.stolen import LoneCall, StolenCall
 from scoop_mpi.values import Sealer, column_of
 
 BROKER_RANK = 0
+# A queue is compacted if it has more bytes than this, and than this many for each of its entries;
+# a dictionary that has just grown has half as many.
+_SPARSE_BYTES = 1 << 14
+_SPARSE_BYTES_PER_ENTRY = 256
 
 
 class Worker:
@@ -106,6 +115,9 @@ class Worker:
         self._giver = Giver(
             rank, self.runs_tasks, self.functions, self.given, self.claim, self.forget
         )
+        # Held by who compacts, and by who puts into `elsewhere`. Reentrant, as the handler of a
+        # signal may come by here as well.
+        self._moving = threading.RLock()
 
     def open_queues(self) -> None:
         """Let tasks be submitted: the program has been imported, or is about to run as root."""
@@ -450,11 +462,39 @@ class Worker:
         fields = self._giver.lone_call(tasks[0], may_pickle) if tasks else None
         return None if fields is None else make(Call, (self._constants_version(), *fields))
 
-    # ------------------------------------------------------------ helpers
+    # ------------------------------------------------------------ the queues
 
     def claim(self, task: Task) -> bool:
         """Take a task out of the queues, to run it or give it away; False if somebody else has."""
-        return self.ready.pop(task, self) is None or self.elsewhere.pop(task, self) is None
+        if self.ready.pop(task, self) is None or self.elsewhere.pop(task, self) is None:
+            return True
+        with self._moving:  # it may have been out for a moment
+            return self.ready.pop(task, self) is None or self.elsewhere.pop(task, self) is None
+
+    def is_waiting(self, task: Task) -> bool:
+        """Say whether nobody has begun this task."""
+        if task in self.ready or task in self.elsewhere:
+            return True
+        with self._moving:
+            return task in self.ready or task in self.elsewhere
+
+    def put_elsewhere(self, task: Task) -> None:
+        """Put a task into the queue of the program's other threads. Any of them may."""
+        with self._moving:
+            self.elsewhere[task] = None
+
+    def compact(self, is_main_thread: bool) -> None:
+        """Compact queues of few entries that once had many.
+
+        Args:
+            is_main_thread: whether the main thread calls this, within a step: then nobody puts
+                anything into `ready` meanwhile.
+        """
+        for queue in (self.ready, self.elsewhere) if is_main_thread else (self.elsewhere,):
+            size = queue.__sizeof__()
+            if size > _SPARSE_BYTES and size > _SPARSE_BYTES_PER_ENTRY * len(queue):
+                with self._moving:
+                    _compact(queue)
 
     def forget(self, span: Span) -> None:
         """Take a span without unclaimed calls out of the queues."""
@@ -467,6 +507,20 @@ class Worker:
             for offset, error in outcomes.failures.items()
         }
         return key, outcomes.start, outcomes.length, column_of(outcomes.values), failures
+
+
+def _compact(queue: dict[Task, None]) -> None:
+    """Take all out of a queue, and put it back in.
+
+    Entry by entry, so that whoever claims a task meanwhile either has it or finds it missing.
+    """
+    entries: deque[tuple[Task, None]] = deque()
+    try:
+        with suppress(KeyError):  # when it is empty
+            entries.extendleft(itertools.starmap(queue.popitem, itertools.repeat(())))
+    finally:
+        queue.clear()  # lets go of the memory
+        queue.update(entries)
 
 
 class ImportGuard(dict[Any, None]):

@@ -169,6 +169,51 @@ def test_bad_objects_fail_alone(ranks: int, write_program: WriteProgram) -> None
     assert "Stubborn" in exception
 
 
+REBOUND = """
+    import operator, time
+    from scoop_mpi import futures
+
+    factor = 1
+    calls = 0
+
+    def scale(x):
+        global calls
+        calls += 1
+        time.sleep(0.001)
+        return factor * x + 0 * calls
+
+    def outer(x):
+        return scale(x) + 0 * factor
+
+    if __name__ == "__main__":
+        list(futures.map(scale, range(10)))
+        factor = 10
+        for _ in range(2):
+            USE
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "list(futures.map(scale, range(10)))",
+        "list(futures.map(outer, range(10), buffersize=4))",
+        "list(futures.map_as_completed(lambda x: scale(x), range(10)))",
+        "futures.mapReduce(scale, operator.add, range(10))",
+        "futures.mapScan(scale, operator.add, range(10))",
+    ],
+)
+def test_a_name_that_only_the_root_has_bound_anew_is_warned_of_once(
+    use: str, write_program: WriteProgram
+) -> None:
+    program = write_program(REBOUND.replace("USE", use))
+    for ranks, times in ((1, 0), (2, 1)):
+        run = launch(program, ranks=ranks, timeout=LIMIT).check()
+        assert count(run, "RuntimeWarning: factor has been bound anew") == times
+        assert count(run, "calls has been bound anew") == 0
+        assert count(run, "program.py:21: RuntimeWarning") == times  # where the map is
+
+
 # ------------------------------------------------------------ the root's end
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 import sys
 from collections.abc import Callable, Iterator
@@ -198,6 +199,218 @@ def test_map_with_a_buffer_draws_lazily() -> None:
     run_everywhere(program)
 
 
+def test_a_map_with_a_buffer_has_so_many_calls_under_way_and_no_more() -> None:
+    def program() -> None:
+        for size, count in [(1, 5), (2, 9), (20, 100), (33, 20), (40, 40)]:
+            drawn = 0
+
+            def items(count: int = count) -> Iterator[int]:
+                nonlocal drawn
+                for item in range(count):
+                    drawn += 1
+                    yield item
+
+            results = futures.map(add, items(), itertools.count(), buffersize=size)
+            assert drawn == min(size, count)
+            for n in range(count):
+                assert next(results) == 2 * n
+                # What is drawn in portions lags behind by less than one of these.
+                assert min(n + 1 + size * 3 // 4, count) <= drawn <= n + 1 + size
+            assert list(results) == []
+
+    run_everywhere(program)
+
+
+class OutOfItemsError(Exception):
+    """What an iterable raises in the end."""
+
+
+def three_items() -> Iterator[int]:
+    yield from (1, 2, 3)
+    raise OutOfItemsError
+
+
+def test_a_map_with_a_buffer_raises_what_an_iterable_raises_where_it_does() -> None:
+    def program() -> None:
+        for size in (1, 2, 3, 50):
+            results = futures.map(square, three_items(), buffersize=size)
+            assert [next(results) for _ in range(3)] == [1, 4, 9]
+            with pytest.raises(OutOfItemsError):
+                next(results)
+            with pytest.raises(StopIteration):
+                next(results)
+
+    run_everywhere(program)
+
+
+def test_a_map_with_a_buffer_that_is_closed_early_draws_no_more() -> None:
+    def program() -> None:
+        numbers = itertools.count()
+        results = futures.map(square, numbers, buffersize=10)
+        assert next(results) == 0
+        results.close()  # type: ignore[attr-defined]
+        drawn = next(numbers)
+        assert drawn <= 11
+        assert list(results) == []
+        assert list(futures.map(square, range(20))) == [x * x for x in range(20)]
+        assert next(numbers) == drawn + 1
+
+    run_everywhere(program)
+
+
+def test_a_map_with_a_buffer_ends_at_the_first_call_that_raises() -> None:
+    def program() -> None:
+        results = futures.map(fail_if_odd, itertools.count(100, 2), buffersize=16)
+        assert [next(results) for _ in range(20)] == list(range(100, 140, 2))
+        results = futures.map(fail_if_odd, itertools.chain(range(0, 40, 2), [41]), buffersize=16)
+        assert [next(results) for _ in range(20)] == list(range(0, 40, 2))
+        with pytest.raises(ValueError, match="41 is odd"):
+            next(results)
+
+    run_everywhere(program)
+
+
+class Backwards(list[int]):
+    """A list that gives its items from the end, and says that it has none."""
+
+    def __iter__(self) -> Iterator[int]:
+        return reversed(self)
+
+    def __len__(self) -> int:
+        raise OutOfItemsError
+
+
+class Doubled(tuple[int, ...]):
+    """A tuple that gives each of its items twice."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[int]:
+        for item in super().__iter__():
+            yield from (item, item)
+
+
+class Squared(dict[int, int]):
+    """A dictionary that gives the squares of its keys."""
+
+    def __iter__(self) -> Iterator[int]:
+        return (key * key for key in self.keys())
+
+
+class ByIndex:
+    """Gives its items as sequences did before there were iterators."""
+
+    def __len__(self) -> int:
+        return 10**12
+
+    def __getitem__(self, index: int) -> int:
+        if index == 3:
+            raise IndexError(index)
+        return index + 5
+
+
+ODD_ITERABLES: list[Callable[[], Any]] = [
+    lambda: Backwards([1, 2, 3]),
+    lambda: Doubled((1, 2, 3)),
+    lambda: Squared({1: 1, 2: 2, 3: 3}),
+    ByIndex,
+]
+
+
+def test_maps_go_over_what_an_iterable_gives() -> None:
+    def program() -> None:
+        for make in ODD_ITERABLES:
+            expected = list(map(square, make()))
+            assert list(futures.map(square, make())) == expected
+            assert sorted(futures.map_as_completed(square, make())) == sorted(expected)
+            assert list(futures.map(square, make(), buffersize=2)) == expected
+            assert list(futures.map(add, make(), make())) == list(map(add, make(), make()))
+            assert futures.mapReduce(square, add, make()) == sum(expected)
+            assert futures.mapScan(square, add, make()) == list(itertools.accumulate(expected))
+
+    run_everywhere(program)
+
+
+class TheEnd(StopIteration):
+    """A StopIteration of the program's own."""
+
+
+def stop_if_odd(x: int) -> int:
+    compute(0.001)
+    if x % 2:
+        raise TheEnd(x)
+    return x
+
+
+def stop_at_50(x: int, y: int) -> int:
+    compute(0.001)
+    if x + y > 50:
+        raise TheEnd(x + y)
+    return x + y
+
+
+def check_stopped(error: RuntimeError, name: str) -> Any:
+    """Check that `error` is what becomes of a StopIteration; return what that carries."""
+    assert str(error) == f"{name} raised StopIteration"
+    assert isinstance(error.__cause__, TheEnd)
+    return error.__cause__.value
+
+
+def test_a_stop_iteration_ends_no_map() -> None:
+    def program() -> None:
+        for calls in ([1], [2, 3, 5], [*range(0, 40, 2), 41, 43]):
+            first = next(x for x in calls if x % 2)
+            for run in (
+                lambda calls: list(futures.map(stop_if_odd, calls)),
+                lambda calls: list(futures.map(stop_if_odd, calls, buffersize=2)),
+                lambda calls: futures.mapReduce(stop_if_odd, add, calls),
+                lambda calls: futures.mapScan(stop_if_odd, add, calls),
+            ):
+                with pytest.raises(RuntimeError) as caught:
+                    run(calls)
+                assert check_stopped(caught.value, "stop_if_odd") == first
+            results = futures.map_as_completed(stop_if_odd, calls)
+            values, stopped = [], []
+            for _ in calls:
+                try:
+                    values.append(next(results))
+                except RuntimeError as error:
+                    stopped.append(check_stopped(error, "stop_if_odd"))
+            assert sorted(values + stopped) == calls
+            assert list(results) == []
+
+    run_everywhere(program)
+
+
+def test_a_stop_iteration_ends_no_reduction() -> None:
+    def program() -> Any:
+        raised = []
+        for reduce in (futures.mapReduce, futures.mapScan):
+            with pytest.raises(RuntimeError) as caught:
+                reduce(square, stop_at_50, range(20))
+            raised.append(check_stopped(caught.value, "stop_at_50"))
+        return raised
+
+    # 16 + 25 + 36 + 49 are the first that the tree combines to more, 0 + 1 + 4 + .. + 25 the scan.
+    assert run_everywhere(program) == [[85, 55]] * len(SIZES) * len(SEEDS)
+
+
+def test_a_future_raises_a_stop_iteration_as_it_is() -> None:
+    def program() -> None:
+        fs = [futures.submit(stop_if_odd, x) for x in range(20)]
+        for x, future in enumerate(fs):
+            if x % 2:
+                with pytest.raises(TheEnd) as caught:
+                    future.result()
+                assert caught.value.value == x
+                assert type(future.exception()) is TheEnd
+            else:
+                assert future.result() == x
+        assert {f for f in futures.as_completed(fs) if f.exception()} == set(fs[1::2])
+
+    run_everywhere(program)
+
+
 def test_map_as_completed_yields_each_once_and_goes_on_after_a_failure() -> None:
     def program() -> None:
         assert sorted(futures.map_as_completed(square, range(30))) == [x * x for x in range(30)]
@@ -319,6 +532,91 @@ def test_timeouts() -> None:
         done, not_done = futures.wait(fs, timeout=1)
         assert not_done
         assert len(done) + len(not_done) == 40
+
+    run_everywhere(program)
+
+
+def fail_with_its_items(x: int, y: int) -> int:
+    compute(0.001 * (x % 3))
+    if x + y > 100:
+        raise ValueError(x, y)
+    return x + y
+
+
+def test_what_a_reduction_raises_does_not_depend_on_the_number_of_ranks() -> None:
+    def program() -> Any:
+        raised = []
+        for function, count in [(square, 40), (fail_if_odd, 40)]:
+            with pytest.raises(ValueError) as caught:  # noqa: PT011
+                futures.mapReduce(function, fail_with_its_items, range(count))
+            raised.append(caught.value.args)
+        return raised
+
+    # 36 + 49 + 64 + ... never meet: 4 to 7 come to 126, of 41 and 85.
+    assert run_everywhere(program) == [[(41, 85), ("1 is odd",)]] * len(SIZES) * len(SEEDS)
+
+
+NO_LIMIT = (None, math.inf, 1e10, 10**400, sys.float_info.max)
+NO_TIME = (0, -1, -0.5, -math.inf)
+
+
+def test_limits_of_any_size() -> None:
+    def program() -> None:
+        shared.setConst(here=1)
+        for timeout in NO_LIMIT:
+            assert futures.submit(square, 3).result(timeout) == 9
+            assert futures.submit(square, 3).exception(timeout) is None
+            assert list(futures.map(square, [1, 2, 3], timeout=timeout)) == [1, 4, 9]
+            assert list(futures.map(square, [1, 2], timeout=timeout, buffersize=1)) == [1, 4]
+            assert set(futures.map_as_completed(square, [1, 2], timeout=timeout)) == {1, 4}
+            assert futures.mapReduce(square, add, [1, 2, 3], timeout=timeout) == 14
+            assert futures.mapScan(square, add, [1, 2, 3], timeout=timeout) == [1, 5, 14]
+            fs = [futures.submit(square, 3)]
+            assert set(futures.as_completed(fs, timeout)) == set(fs)
+            assert not futures.wait([futures.submit(square, 3)], timeout).not_done
+            assert shared.getConst("here", timeout) == 1
+
+    run_everywhere(program)
+
+
+def test_limits_that_are_over_at_once() -> None:
+    def program() -> None:
+        for timeout in NO_TIME:
+            for wait in (futures.Future.result, futures.Future.exception):
+                with pytest.raises(TimeoutError, match=r"not done> at once$|limit is over"):
+                    wait(futures.submit(compute, 1), timeout)
+            with pytest.raises(TimeoutError):
+                list(futures.map(compute, [1] * 20, timeout=timeout))
+            with pytest.raises(TimeoutError):
+                list(futures.as_completed([futures.submit(compute, 1)], timeout=timeout))
+            assert shared.getConst("nowhere", timeout) is None
+
+    run_everywhere(program)
+
+
+def test_nan_is_no_limit_for_anything() -> None:
+    def program() -> None:
+        shared.setConst(here=1)
+        done, other = futures.submit(square, 1), futures.submit(square, 2)
+        assert done.result() == 1
+        for use in (
+            done.result,
+            done.exception,
+            other.result,
+            other.exception,
+            lambda limit: futures.map(square, [1], timeout=limit),
+            lambda limit: futures.map(square, [1], timeout=limit, buffersize=1),
+            lambda limit: futures.map_as_completed(square, [1], timeout=limit),
+            lambda limit: futures.mapReduce(square, add, [1], timeout=limit),
+            lambda limit: futures.mapScan(square, add, [1], timeout=limit),
+            lambda limit: futures.as_completed([done], limit),
+            lambda limit: futures.wait([done], limit),
+            lambda limit: shared.getConst("here", limit),
+            lambda limit: shared.getConst("nowhere", limit),
+        ):
+            with pytest.raises(ValueError, match="timeout must be a number of seconds or None"):
+                use(math.nan)
+        assert other.result(1000) == 4
 
     run_everywhere(program)
 

@@ -311,7 +311,7 @@ class Cluster:
             numbers = range(first + outcomes.start, first + outcomes.start + outcomes.length)
             reported += numbers
             if span.reduction is not None:
-                tree.add(outcomes.start, outcomes.length, values)
+                tree.add(outcomes.start, outcomes.length, values, failures)
                 continue
             for offset, number in enumerate(numbers):
                 if number % 7 == 6:

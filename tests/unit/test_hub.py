@@ -8,6 +8,7 @@ import weakref
 import pytest
 
 from scoop_mpi.columns import seal_calls
+from scoop_mpi.future import Future
 from scoop_mpi.hub import Hub
 from scoop_mpi.messages import Call, Message, Returned, Work, WorkWanted, decode, encode
 from scoop_mpi.node_memory import NodeMemory
@@ -78,3 +79,13 @@ def test_the_value_of_a_lone_call_is_sent_before_all_else(hub: Hub, ends: list[E
     hub.serve_until(lambda: root.has_mail)
     said = [decode(frames) for _, frames in iter(root.receive, None)]
     assert said == [WorkWanted(), Returned(0, 1, 1, wants_work=True)]
+
+
+def test_queues_are_compacted_after_a_burst(hub: Hub) -> None:
+    tasks = [Future.of(abs, (number,)) for number in range(10_000)]
+    hub.ready.update(dict.fromkeys(tasks))
+    for task in tasks[:-1]:
+        assert hub.claim(task)
+    hub.runtime.step()
+    assert hub.ready.__sizeof__() < 1000
+    assert list(hub.ready) == tasks[-1:]

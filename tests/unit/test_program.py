@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pickle
 import sys
@@ -30,7 +31,7 @@ def _restore_sys() -> Iterator[None]:
 
 
 def names_in(source: str) -> set[str]:
-    return names_on_every_rank(textwrap.dedent(source), "prog.py")
+    return names_on_every_rank(ast.parse(textwrap.dedent(source)))
 
 
 # ------------------------------------------------------------ names

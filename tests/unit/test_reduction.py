@@ -30,9 +30,7 @@ def combined(operation: Any, segments: list[tuple[int, int]], items: list[Any]) 
     """Reduce `items` as ranks would that have run these segments of calls."""
     tree = Tree(operation, len(items))
     for start, stop in segments:
-        values, failures = fold(operation, start, items[start:stop])
-        assert not failures
-        tree.add(start, stop - start, values)
+        tree.add(start, stop - start, *fold(operation, start, items[start:stop], {}))
     return tree.result()
 
 
@@ -90,9 +88,14 @@ def test_intervals_are_aligned_tile_the_items_and_are_as_large_as_can_be(
 
 @given(st.integers(0, 10**4), st.integers(0, 10**4))
 def test_few_values_are_left_to_send(start: int, length: int) -> None:
-    values, _ = fold(operator.add, start, [1] * length)
+    values, _ = fold(operator.add, start, [1] * length, {})
     assert sum(values) == length
     assert len(values) <= 2 * length.bit_length()
+
+
+def test_a_failed_call_is_all_that_is_reported() -> None:
+    first, second = ValueError("first"), ValueError("second")
+    assert fold(bracket, 5, ["a", None, "b", None], {3: second, 1: first}) == ([], {1: first})
 
 
 class Outrage(BaseException):
@@ -100,18 +103,95 @@ class Outrage(BaseException):
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), Outrage()], ids=repr)
-def test_an_operation_that_fails_is_a_failure(error: BaseException) -> None:
-    def fail(left: str, right: str) -> str:
-        raise error
+def test_an_operation_that_fails_fails_its_node_alone(error: BaseException) -> None:
+    def fail_at_4(left: str, right: str) -> str:
+        if left == "4":
+            raise error
+        return bracket(left, right)
 
-    assert fold(fail, 0, names(0, 4)) == ([], {0: error})
+    # The nodes of 2 to 3, 4 to 7, and 8.
+    folded = fold(fail_at_4, 2, names(2, 9), {})
+    assert folded == (["(2 3)", None, "8"], {1: error})
 
 
-def test_an_operation_that_fails_at_the_owner_raises_there() -> None:
-    def fail(left: str, right: str) -> str:
-        raise ValueError("no")
+class CombinationFailed(Exception):
+    """What an operation raises; it says for which items."""
 
-    tree = Tree(fail, 2)
-    tree.add(0, 1, ["0"])
-    with pytest.raises(ValueError, match="no"):
-        tree.add(1, 1, ["1"])
+
+def combine_unless(bad: set[str]) -> Any:
+    """Return an operation that fails where the right half begins with an item of `bad`."""
+
+    def operation(left: str, right: str) -> str:
+        if right.strip("(").split(" ")[0].strip(")") in bad:
+            raise CombinationFailed(left, right)
+        return bracket(left, right)
+
+    return operation
+
+
+@given(splits(), st.data())
+def test_the_first_operation_to_fail_from_the_left_is_raised_however_the_calls_are_split(
+    segments: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    count = count_of(segments)
+    bad = data.draw(st.sets(st.integers(1, max(count - 1, 1)).map(str), min_size=1), label="bad")
+    operation = combine_unless(bad)
+
+    def outcome(segments: list[tuple[int, int]]) -> tuple[Any, ...]:
+        try:
+            return ("value", combined(operation, segments, names(0, count)))
+        except CombinationFailed as error:
+            return error.args
+
+    expected = outcome([(item, item + 1) for item in range(count)])
+    assert outcome([(0, count)]) == expected
+    assert outcome(segments) == expected
+
+
+@given(splits(), st.data())
+def test_the_first_call_to_fail_comes_before_any_operation(
+    segments: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    count = count_of(segments)
+    failed = data.draw(st.sets(st.integers(0, count - 1), min_size=1), label="failed")
+    tree = Tree(combine_unless(set(names(0, count))), count)
+    for start, stop in segments:
+        failures: dict[int, BaseException] = {
+            number - start: ValueError(number) for number in failed if start <= number < stop
+        }
+        folded = fold(combine_unless(set(names(0, count))), start, names(start, stop), failures)
+        tree.add(start, stop - start, *folded)
+    assert tree.failed_call is not None
+    assert tree.failed_call.args == (min(failed),)
+
+
+def test_calls_that_could_not_be_sent_have_failed() -> None:
+    tree = Tree(bracket, 9)
+    unsent = ValueError("unsent")
+    tree.add(2, 7, [None] * 7, dict.fromkeys(range(7), unsent))
+    tree.add(0, 2, ["(0 1)"], {})
+    assert tree.failed_call is unsent
+
+
+def stop_at_2(left: str, right: str) -> str:
+    if right == "2":
+        raise StopIteration(right)
+    return left + right
+
+
+@pytest.mark.parametrize("segments", [[(0, 3)], [(0, 2), (2, 3)], [(2, 3), (1, 2), (0, 1)]])
+def test_stop_iteration_is_no_end_of_a_reduction(segments: list[tuple[int, int]]) -> None:
+    with pytest.raises(RuntimeError, match=r"^stop_at_2 raised StopIteration$") as caught:
+        combined(stop_at_2, segments, names(0, 3))
+    assert isinstance(caught.value.__cause__, StopIteration)
+    assert caught.value.__cause__.value == "2"
+
+
+def test_ctrl_c_at_the_owner_is_raised_at_once() -> None:
+    def interrupt(left: str, right: str) -> str:
+        raise KeyboardInterrupt
+
+    tree = Tree(interrupt, 3)
+    tree.add(0, 1, ["0"], {})
+    with pytest.raises(KeyboardInterrupt):
+        tree.add(1, 1, ["1"], {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -180,14 +180,41 @@ def test_a_call_that_raises_does_not_keep_others_from_being_made(
     }
 
 
-def test_stop_iteration_names_the_function_that_raised_it() -> None:
-    span = make_span(next, [iter([5]), iter([]), iter([7])])
+@pytest.mark.parametrize("star", [False, True])
+def test_stop_iteration_ends_one_call_only(star: bool) -> None:
+    items: list[Any] = [iter([5]), iter([]), iter([7])]
+    span = make_span(next, [(item,) for item in items] if star else items, star)
     span.window_size = 3
     work_off(span)
     values, failures = outcomes_of(span)
     assert values == {0: 5, 2: 7}
-    assert isinstance(failures[1], RuntimeError)
-    assert "next raised StopIteration" in str(failures[1])
+    assert type(failures[1]) is StopIteration
+
+
+def test_what_a_signal_raises_between_two_calls_is_no_calls_outcome() -> None:
+    span = make_span(square, range(4))
+    span.window_size = 4
+    window = span.claim()
+    assert window is not None
+
+    class Interrupted(Exception):
+        """What a handler raises."""
+
+    class Interrupting(deque[int]):
+        interruptions = 1
+
+        def popleft(self) -> int:
+            if len(self) == 2 and self.interruptions:
+                self.interruptions -= 1
+                raise Interrupted
+            return super().popleft()
+
+    window.pending = Interrupting(window.pending)
+    with pytest.raises(Interrupted):
+        window.run()
+    span.retire(window)
+    work_off(span)
+    assert values_of(span) == [0, 1, 4, 9]
 
 
 def test_ctrl_c_is_that_calls_outcome_and_is_raised() -> None:
@@ -646,8 +673,6 @@ class Interleavings(RuleBasedStateMachine):
         kind = self.kinds[number]
         if kind == "broken":
             return isinstance(error, SerializationError) and not self.calls_made[number]
-        if kind == "StopIteration":
-            return isinstance(error, RuntimeError)
         return type(error) is ERRORS[kind] and error.args == (number,)
 
     def check_outcomes(self) -> None:
@@ -671,7 +696,7 @@ class Interleavings(RuleBasedStateMachine):
                 ((offset, error),) = failures.items()
                 assert self.is_expected(outcomes.start + offset, error)
             else:
-                tree.add(outcomes.start, outcomes.length, values)
+                tree.add(outcomes.start, outcomes.length, values, failures)
         assert sorted(accounted) == list(range(self.owner.count))
         if not has_failed:
             assert tree.result() == the_tree(self.owner.count)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoop_mpi import worker_state
 from scoop_mpi.columns import seal_calls
 from scoop_mpi.errors import CancelledError, NotStartedProperly, SerializationError
 from scoop_mpi.future import Future
@@ -751,3 +756,106 @@ def test_a_map_spreads_over_all_ranks(size: int) -> None:
     cluster.work_off()
     cluster.settle()
     cluster.check_at_end()
+
+
+# ------------------------------------------------------------ queues after a burst
+
+
+def burst(
+    worker: Worker, count: int, keep: tuple[int, ...], queue: dict[Any, None]
+) -> list[Future]:
+    """Submit `count` futures, and claim all but those with these numbers; return these."""
+    futures = [make_future(double, number) for number in range(count)]
+    queue.update(dict.fromkeys(futures))
+    for number, future in enumerate(futures):
+        assert number in keep or worker.claim(future)
+    return [futures[number] for number in keep]
+
+
+def sizes(worker: Worker) -> list[bool]:
+    """Say of both queues whether they are as small as those that have never held much."""
+    return [queue.__sizeof__() < 1000 for queue in (worker.ready, worker.elsewhere)]
+
+
+@pytest.mark.parametrize("keep", [(), (0,), (9999,), (3, 5000, 5001, 9998)])
+def test_queues_are_compacted_after_a_burst_and_keep_their_order(keep: tuple[int, ...]) -> None:
+    worker = make_worker()
+    left = burst(worker, 10_000, keep, worker.ready)
+    left_elsewhere = burst(worker, 10_000, keep, worker.elsewhere)
+    assert sizes(worker) == [False, False]
+    worker.compact(is_main_thread=True)
+    assert sizes(worker) == [True, True]
+    assert list(worker.ready) == left
+    assert list(worker.elsewhere) == left_elsewhere
+
+
+def test_the_main_threads_queue_is_left_alone_by_other_threads() -> None:
+    worker = make_worker()
+    left = burst(worker, 10_000, (7,), worker.ready)
+    burst(worker, 10_000, (), worker.elsewhere)
+    worker.compact(is_main_thread=False)
+    assert sizes(worker) == [False, True]
+    assert list(worker.ready) == left
+
+
+def test_full_queues_are_not_compacted_again_and_again() -> None:
+    worker = make_worker()
+    left = burst(worker, 20_000, tuple(range(0, 20_000, 3)), worker.ready)
+    size = worker.ready.__sizeof__()
+    worker.compact(is_main_thread=True)
+    assert worker.ready.__sizeof__() == size
+    for future in left[100:]:
+        assert worker.claim(future)
+    worker.compact(is_main_thread=True)
+    size = worker.ready.__sizeof__()
+    assert size <= 1 << 14
+    worker.compact(is_main_thread=True)
+    assert worker.ready.__sizeof__() == size
+    assert list(worker.ready) == left[:100]
+
+
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Have Python switch threads as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_each_task_is_claimed_once_while_queues_are_compacted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_state, "_SPARSE_BYTES", 0)
+    monkeypatch.setattr(worker_state, "_SPARSE_BYTES_PER_ENTRY", 0)
+    worker = make_worker()
+    tasks = [make_future(double, number) for number in range(2000)]
+    worker.ready.update(dict.fromkeys(tasks[::2]))
+    worker.elsewhere.update(dict.fromkeys(tasks[1::2]))
+    claimed: list[Future] = []
+    is_over = threading.Event()
+
+    def compact() -> None:
+        while not is_over.is_set():
+            worker.compact(is_main_thread=True)
+
+    def submit_and_claim() -> None:
+        for task in tasks:
+            if worker.claim(task):
+                claimed.append(task)
+            mine = make_future(double, 1)
+            worker.put_elsewhere(mine)
+            assert worker.is_waiting(mine)
+            assert worker.claim(mine)
+
+    compacting = threading.Thread(target=compact)
+    with ThreadPoolExecutor(3) as executor:
+        compacting.start()
+        for each in [executor.submit(submit_and_claim) for _ in range(3)]:
+            each.result(60)
+        is_over.set()
+    compacting.join()
+    assert Counter(claimed) == Counter(tasks)
+    assert not worker.ready
+    assert not worker.elsewhere
