@@ -33,7 +33,6 @@ from scoop_mpi.serializer import (
     encode,
     forwarded,
     pickler_of,
-    with_keepers,
 )
 
 # A block ends once its items, but for the first, have taken so many bytes: then what is shared
@@ -508,4 +507,4 @@ def _fill_block(items: Sequence[Any], first: int, by_value: bool) -> tuple[int, 
             break
     data = stream.getbuffer()
     content = pickle.PickleBuffer(data) if data.nbytes > BLOCK_BYTES else data.tobytes()
-    return last - first, (content, with_keepers(buffers, pickler))
+    return last - first, (content, pickler.with_keepers(buffers))

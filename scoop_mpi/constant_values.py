@@ -60,6 +60,11 @@ class Constant:
         self._payload: Payload | None = payload
         self._opened: list[Any] = []  # the value comes first; several threads may open it at once
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a value, of the user's own making."""
+        return bool(self._opened)
+
     def open(self) -> Any:
         """Return its value: every reader gets the same object.
 

@@ -110,6 +110,7 @@ class Constants:
         rank: this rank.
         leaders: for each rank the leader of its node, which is the node's lowest rank.
         post: see `Holds`.
+        discard: gets what has been removed, and may be let go of where code of the user's may run.
 
     Attributes:
         version: this rank has all constants up to this version.
@@ -120,9 +121,14 @@ class Constants:
     """
 
     def __init__(
-        self, rank: int, leaders: Sequence[int], post: Callable[[int, Message], object]
+        self,
+        rank: int,
+        leaders: Sequence[int],
+        post: Callable[[int, Message], object],
+        discard: Callable[[object], object],
     ) -> None:
         self.rank = rank
+        self._discard = discard
         self.version = 0
         self.news = 0
         self.holds = Holds(rank, REGISTRAR_RANK, post)
@@ -324,7 +330,9 @@ class Constants:
         self._early[message.version] = message
         while (due := self._early.pop(self.version + 1, None)) is not None:
             for name in due.removed:
-                self._held.pop(name, None)
+                removed = self._held.pop(name, None)
+                if removed is not None and removed.is_open:
+                    self._discard(removed)
             for name, payload in due.values.items():
                 self._held[name] = Constant(payload, due.origin, due.version)
             self.version = due.version

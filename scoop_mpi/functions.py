@@ -19,20 +19,13 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
+from pickle import PickleBuffer
 from typing import Any, NamedTuple
 
 from scoop_mpi.errors import SerializationError, describe_callable
+from scoop_mpi.holds import Keeper
 from scoop_mpi.messages import bytes_of
-from scoop_mpi.serializer import (
-    Buffer,
-    FunctionCodec,
-    Payload,
-    copied,
-    decode,
-    forwarded,
-    is_named,
-    without_keepers,
-)
+from scoop_mpi.serializer import Buffer, FunctionCodec, Payload, decode, forwarded, is_named
 
 # From so many bytes on a function is large.
 LARGE_BYTES = 64 * 1024
@@ -136,8 +129,9 @@ class Functions:
             SerializationError: it can't be pickled; the text names it.
         """
         payload = self.codec.seal(function)
-        if _size_of(payload) < LARGE_BYTES:
-            return payload
+        _, buffers = payload
+        if (buffers and type(buffers[-1]) is Keeper) or _size_of(payload) < LARGE_BYTES:
+            return payload  # what refers to a shared element is not kept: that one is to go
         return self._known(payload) or self._new(payload, describe_callable(function))
 
     def _known(self, payload: Payload) -> LargeFunction | None:
@@ -154,7 +148,7 @@ class Functions:
             self._last_number += 1
             name = FunctionName(self._rank, self._last_number)
         data, buffers = payload
-        copies = copied(buffers)
+        copies = tuple(PickleBuffer(bytearray(bytes_of(buffer))) for buffer in buffers)
         function = LargeFunction(name, (data, copies))
         with self._lock:
             self._own[name] = function
@@ -244,13 +238,14 @@ def _keep(
 
 def _size_of(payload: Payload) -> int:
     data, buffers = payload
-    return sum(bytes_of(buffer).nbytes for buffer in (data, *without_keepers(buffers)))
+    return bytes_of(data).nbytes + sum(bytes_of(buffer).nbytes for buffer in buffers)
 
 
 def _are_same(payload: Payload, other: Payload) -> bool:
     (data, buffers), (other_data, other_buffers) = payload, other
-    one, two = (data, *without_keepers(buffers)), (other_data, *without_keepers(other_buffers))
-    return len(one) == len(two) and all(map(_are_same_bytes, one, two))
+    return len(buffers) == len(other_buffers) and all(
+        map(_are_same_bytes, (data, *buffers), (other_data, *other_buffers))
+    )
 
 
 def _are_same_bytes(buffer: Buffer, other: Buffer) -> bool:

@@ -87,7 +87,12 @@ class Runtime:
         self.rank = transport.rank
         self.size = transport.size
         self.memory = memory
-        self.constants = Constants(self.rank, transport.leaders, self._post_until_stop)
+        self.constants = Constants(
+            self.rank,
+            transport.leaders,
+            self._post_until_stop,
+            lambda thing: self.worker.discarded.append(thing),
+        )
         self.worker = Worker(self.rank, self.size, transport.host, lambda: self.constants.news)
         self.broker = Broker() if self.rank == ROOT_RANK else None
         self.windows: dict[Window, None] = {}  # those whose calls are being made

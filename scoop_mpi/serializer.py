@@ -20,7 +20,7 @@ import functools
 import io
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any, NamedTuple
 
@@ -32,7 +32,6 @@ from scoop_mpi.errors import (
     format_exception,
 )
 from scoop_mpi.holds import Hold, Keeper
-from scoop_mpi.messages import bytes_of
 
 Buffer = Any
 # The pickle stream and the large buffers that it refers to. After them come a `Keeper` for each
@@ -127,7 +126,8 @@ def pickler_of(
     *,
     by_value: bool,
     out_of_band_bytes: int = OUT_OF_BAND_BYTES,
-) -> Any:
+    reduce_array: Callable[[Any], Any] | None = None,
+) -> PayloadPickler:
     """Return a pickler that writes to `stream`, and appends the large buffers to `buffers`.
 
     Args:
@@ -136,6 +136,7 @@ def pickler_of(
         by_value: whether it can send functions and classes by value. Else it raises for one that
             other ranks can't look up.
         out_of_band_bytes: how large a buffer is that stays out of the stream.
+        reduce_array: see `encode`.
     """
 
     def keep_in_stream(buffer: pickle.PickleBuffer) -> bool:
@@ -144,8 +145,11 @@ def pickler_of(
         buffers.append(buffer)
         return False
 
-    kind = _value_pickler() if by_value else _ReferencePickler
-    return kind(stream, PROTOCOL, buffer_callback=keep_in_stream)
+    kind: type[PayloadPickler] = _value_pickler() if by_value else _ReferencePickler
+    pickler = kind(stream, PROTOCOL, buffer_callback=keep_in_stream)
+    if reduce_array is not None:
+        pickler.reduce_array = reduce_array
+    return pickler
 
 
 def _encode(
@@ -157,42 +161,27 @@ def _encode(
 ) -> Payload:
     buffers: list[pickle.PickleBuffer] = []
     stream = io.BytesIO()
-    pickler = pickler_of(stream, buffers, by_value=by_value, out_of_band_bytes=out_of_band_bytes)
-    if reduce_array is not None:
-        pickler.reduce_array = reduce_array
+    pickler = pickler_of(
+        stream,
+        buffers,
+        by_value=by_value,
+        out_of_band_bytes=out_of_band_bytes,
+        reduce_array=reduce_array,
+    )
     pickler.dump(thing)
     data = stream.getbuffer()
-    kept = with_keepers(buffers, pickler)
+    kept = pickler.with_keepers(buffers)
     if data.nbytes >= OUT_OF_BAND_BYTES:
         return pickle.PickleBuffer(data), kept
     return data.tobytes(), kept
-
-
-def with_keepers(buffers: list[pickle.PickleBuffer], pickler: Any) -> tuple[Buffer, ...]:
-    """Return the buffers of a payload, and the keepers of the constants that a pickler has met."""
-    holds: dict[Hold, None] | None = pickler.holds
-    return tuple(buffers) if holds is None else (*buffers, *map(Keeper, holds))
-
-
-def copied(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
-    """Return the buffers of a payload in memory of their own."""
-    return tuple(
-        buffer if type(buffer) is Keeper else pickle.PickleBuffer(bytearray(bytes_of(buffer)))
-        for buffer in buffers
-    )
-
-
-def without_keepers(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
-    """Return the buffers of a payload that hold bytes."""
-    return tuple(buffer for buffer in buffers if type(buffer) is not Keeper)
 
 
 class _NeedsValue(Exception):
     """What is being pickled holds a function or class that other ranks can't look up."""
 
 
-class _PayloadPickler:
-    """What both picklers of payloads have beside pickling.
+class PayloadPickler(pickle.Pickler):
+    """What both picklers of payloads have in common.
 
     Attributes:
         reduce_array: how numpy arrays are pickled; None: as `_reduce_read_only_array` does.
@@ -209,8 +198,12 @@ class _PayloadPickler:
         self.holds[hold] = None
         return hold.in_payload()
 
+    def with_keepers(self, buffers: Iterable[Buffer]) -> tuple[Buffer, ...]:
+        """Return the buffers of a payload, and behind them a keeper of each hold in it."""
+        return tuple(buffers) if self.holds is None else (*buffers, *map(Keeper, self.holds))
 
-class _ReferencePickler(_PayloadPickler, pickle.Pickler):
+
+class _ReferencePickler(PayloadPickler):
     """Pickles functions and classes by reference, and gives up on one that can't be looked up."""
 
     def reducer_override(self, thing: Any) -> Any:
@@ -231,14 +224,14 @@ def _has_own_way(thing: Any) -> bool:
 
 
 @functools.cache
-def _value_pickler() -> type[pickle.Pickler]:
+def _value_pickler() -> type[PayloadPickler]:
     """Return the pickler that can send functions and classes by value.
 
     It is made when it is first needed: cloudpickle takes longer to import than all the rest.
     """
     import cloudpickle
 
-    class ValuePickler(_PayloadPickler, cloudpickle.Pickler):  # type: ignore[misc]
+    class ValuePickler(PayloadPickler, cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, thing: Any) -> Any:
             if type(thing) is Hold:
                 return self.meet(thing)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import starmap
+from pickle import PickleBuffer
 from typing import Any
 
 from scoop_mpi.columns import are_unchangeable
 from scoop_mpi.errors import SerializationError
-from scoop_mpi.serializer import PLAIN, EncodedError, Payload, copied, decode, encode, encode_error
+from scoop_mpi.holds import Keeper
+from scoop_mpi.messages import bytes_of
+from scoop_mpi.serializer import PLAIN, Buffer, EncodedError, Payload, decode, encode, encode_error
 
 
 class SealedValue:
@@ -68,7 +71,7 @@ class Sealer:
         except SerializationError as error:
             return SealedValue(str(error))
         if buffers and not (is_new and _owns_its_data(value)):
-            buffers = copied(buffers)
+            buffers = tuple(map(_copied, buffers))
         return SealedValue((data, buffers))
 
     def take(self, holder: list[Any]) -> Any:
@@ -82,6 +85,10 @@ class Sealer:
     def _count_references(self, value: object) -> int:
         """Count the references to an object in the place of the one that `value` looks at."""
         return sys.getrefcount(value)
+
+
+def _copied(buffer: Buffer) -> Buffer:
+    return buffer if type(buffer) is Keeper else PickleBuffer(bytearray(bytes_of(buffer)))
 
 
 def _owns_its_data(value: Any) -> bool:

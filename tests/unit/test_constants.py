@@ -49,6 +49,10 @@ def refuse_to_post(destination: int, message: Message) -> None:
     raise AssertionError(f"nothing here is counted, but {message!r} went to {destination}")
 
 
+def discard(_: object) -> None:
+    """Let go of it at once."""
+
+
 def has(constants: Constants, name: str) -> bool:
     return constants.find(name) is not None
 
@@ -67,7 +71,7 @@ class Network:
 
     def __init__(self, size: int, ranks_per_node: int = 1) -> None:
         leaders = [rank - rank % ranks_per_node for rank in range(size)]
-        self.ranks = [Constants(rank, leaders, refuse_to_post) for rank in range(size)]
+        self.ranks = [Constants(rank, leaders, refuse_to_post, discard) for rank in range(size)]
         self.without_memory: set[int] = set()
         self.placed: list[ConstantsPublished] = []
         self.history: list[dict[str, int]] = [{}]  # after each version: the names, and of which
@@ -587,4 +591,4 @@ def test_whoever_waits_for_a_constant_is_notified() -> None:
 
 def test_other_messages_are_refused() -> None:
     with pytest.raises(TypeError, match=r"WorkWanted\(\) from rank 1"):
-        Constants(0, [0], refuse_to_post).handle(1, WorkWanted())
+        Constants(0, [0], refuse_to_post, discard).handle(1, WorkWanted())
