@@ -153,21 +153,22 @@ def hide_our_frames(error: BaseException) -> TracebackType | None:
     the frames where it was raised. The same goes for the errors that `error` came from.
     """
     seen: set[int] = set()
-    left: list[BaseException | None] = [error]
+    left: list[tuple[BaseException | None, bool]] = [(error, False)]
     while left:
-        found = left.pop()
+        found, is_explained = left.pop()
         if found is None or id(found) in seen:
             continue
         seen.add(id(found))
-        _set_traceback(found, _users_part(found))
-        left += (_cause_of(found), _context_of(found))
+        is_on_purpose = is_explained or isinstance(found, _ON_PURPOSE)
+        _set_traceback(found, _users_part(_traceback_of(found), is_on_purpose))
+        left += [(cause, is_on_purpose) for cause in (_cause_of(found), _context_of(found))]
         if _group is not None and isinstance(found, _group):
-            left += _group.exceptions.__get__(found)
+            left += [(member, is_on_purpose) for member in _group.exceptions.__get__(found)]
     return _traceback_of(error)
 
 
-def _users_part(error: BaseException) -> TracebackType | None:
-    found = _traceback_of(error)
+def _users_part(traceback: TracebackType | None, is_on_purpose: bool) -> TracebackType | None:
+    found = traceback
     while found is not None and _is_ours(found):
         found = found.tb_next  # our way to the program
     entries: list[TracebackType] = []
@@ -175,9 +176,8 @@ def _users_part(error: BaseException) -> TracebackType | None:
     while entry is not None:
         entries.append(entry)
         entry = entry.tb_next
-    is_on_purpose = isinstance(error, _ON_PURPOSE)
     if not is_on_purpose and (not entries or _is_ours(entries[-1])):
-        return found or _traceback_of(error)
+        return found or traceback
     kept = [entry for entry in entries if not _is_ours(entry)]
     if len(kept) == len(entries):
         return found

@@ -11,13 +11,18 @@ import logging
 import os
 import select
 import sys
-import tempfile
+import zlib
+
+from scoop_mpi.errors import StartError
 
 _INPUT, _ERROR = 0, 2
 _ALL = (0, 1, 2)
-# The end of a program that is handed on to the root by a launcher. Open MPI's tells its ranks never
-# that their input has ended.
-_END = b"\0scoop_mpi: end of the program\0"
+# Around a program that is handed on to the root by a launcher, as no program can hold a null
+# character. Open MPI's mpiexec never tells a rank that its input has ended, and MPICH's gives up
+# when there is more of it than a pipe holds before the rank, which takes a while to start, has read
+# any: so the program is compressed.
+_BEGIN, _END = b"\0scoop_mpi program\0", b"\0end of scoop_mpi program\0"
+_MOST_BYTES = 60_000
 _BLOCK_BYTES = 1 << 16
 _SECONDS_TO_WONDER = 5.0  # after which somebody who waits for input says so
 
@@ -66,18 +71,29 @@ def read_program(logger: logging.Logger) -> bytes:
         if not block:
             return bytes(text)
         text += block
-    return bytes(text[: -len(_END)])
+    return zlib.decompress(text[len(_BEGIN) : -len(_END)])
 
 
 def hand_on_program() -> None:
-    """Read the program that comes by standard input, and put it there again, with a clear end."""
+    """Read the program that comes by standard input, and put it there again for a launcher.
+
+    Raises:
+        StartError: it is too large for that.
+    """
     text = bytearray()
     while block := os.read(_INPUT, _BLOCK_BYTES):
         text += block
-    with tempfile.TemporaryFile() as file:
-        file.write(text + _END)
-        file.seek(0)
-        os.dup2(file.fileno(), _INPUT)
+    packed = _BEGIN + zlib.compress(text) + _END
+    if len(packed) > _MOST_BYTES:
+        raise StartError(
+            f"the program that comes by standard input is too large to be handed on, with "
+            f"{len(text)} bytes: put it into a file"
+        )
+    reader, writer = os.pipe()  # which holds that much
+    os.write(writer, packed)
+    os.close(writer)
+    os.dup2(reader, _INPUT)
+    os.close(reader)
 
 
 def write_error(text: str) -> None:

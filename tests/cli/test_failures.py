@@ -400,11 +400,15 @@ def test_a_syntax_error_is_printed_as_python_prints_it(
     ranks: int, source: str, kind: str, write_program: WriteProgram, tmp_path: Path
 ) -> None:
     script = write_program(source)
-    words = {"script": [script], "module": ["-m", "program"], "code": ["-c", source]}[kind]
-    wanted = launch(*words, ranks=None, python=(), cwd=tmp_path, timeout=LIMIT).check(1).stderr
+    words: dict[str, list[str | Path]] = {
+        "script": [script],
+        "module": ["-m", "program"],
+        "code": ["-c", source],
+    }
+    wanted = launch(*words[kind], ranks=None, python=(), cwd=tmp_path, timeout=LIMIT).check(1).stderr
     if kind == "module":  # where Python shows its own way there first
         wanted = wanted[wanted.index(f'  File "{script}"') :]
-    assert launch(*words, ranks=ranks, cwd=tmp_path, timeout=LIMIT).check(1).stderr == wanted
+    assert launch(*words[kind], ranks=ranks, cwd=tmp_path, timeout=LIMIT).check(1).stderr == wanted
 
 
 @on_ranks(2)

@@ -33,7 +33,7 @@ finally:
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def outcome(*command: str, **settings: object) -> tuple[int, str, str]:
+def outcome(*command: str) -> tuple[int, str, str]:
     run = subprocess.run(
         [sys.executable, *command],
         capture_output=True,
@@ -48,7 +48,9 @@ def ends_as_with_python(source: str, folder: Path) -> tuple[int, str, str]:
     """Return how the program ends, which is the same in both ways."""
     program = folder / "program.py"
     program.write_text(source)
-    wanted = outcome(str(program))
+    status, stdout, stderr = outcome(str(program))
+    # Python 3.13 goes on to complain, later, of what it has met while it ended.
+    wanted = status, stdout, stderr.partition("Exception ignored on threading shutdown")[0]
     assert outcome("-c", AS_THE_ROOT, str(program)) == wanted
     return wanted
 
@@ -107,9 +109,8 @@ def test_an_exception_that_nobody_catches(hook: str, tmp_path: Path) -> None:
 def test_an_exception_without_a_stderr_that_works(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("import sys\nsys.stderr.close()\n1 / 0\n")
-    status, _, stderr = outcome("-c", AS_THE_ROOT, str(program))
-    assert status == 1
-    assert "ZeroDivisionError" in stderr  # Python's last resort, which tells of memory addresses
+    # What Python prints then, if anything, has memory addresses in it.
+    assert outcome("-c", AS_THE_ROOT, str(program))[0] == outcome(str(program))[0] == 1
 
 
 ERRORS = [
