@@ -405,7 +405,8 @@ def test_a_syntax_error_is_printed_as_python_prints_it(
         "module": ["-m", "program"],
         "code": ["-c", source],
     }
-    wanted = launch(*words[kind], ranks=None, python=(), cwd=tmp_path, timeout=LIMIT).check(1).stderr
+    python = launch(*words[kind], ranks=None, python=(), cwd=tmp_path, timeout=LIMIT)
+    wanted = python.check(1).stderr
     if kind == "module":  # where Python shows its own way there first
         wanted = wanted[wanted.index(f'  File "{script}"') :]
     assert launch(*words[kind], ranks=ranks, cwd=tmp_path, timeout=LIMIT).check(1).stderr == wanted
