@@ -84,10 +84,8 @@ def of_script(target: str, name: str) -> ProgramCode:
         ProgramError: there is no such program.
         SyntaxError: it is no Python.
     """
-    import pkgutil
-
     path = os.path.abspath(target)
-    importer = pkgutil.get_importer(path)
+    importer = _importer_of(path)
     if importer is not None:
         spec = importer.find_spec(MAIN)
         if spec is None or spec.loader is None:
@@ -114,6 +112,16 @@ def of_script(target: str, name: str) -> ProgramCode:
         return ProgramCode(code, None, target, attributes)
     attributes["__loader__"] = importlib.machinery.SourceFileLoader(name, path)
     return of_text(content, path, target, attributes)
+
+
+def _importer_of(path: str) -> Any:
+    """Return what imports modules from `path` if that stands on `sys.path`; None for a file."""
+    for hook in sys.path_hooks:
+        try:
+            return hook(path)
+        except ImportError:
+            continue
+    return None
 
 
 def of_module(target: str) -> ProgramCode:
