@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import functools
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import CancelledError, TimeoutError
@@ -189,6 +190,16 @@ def _users_part(traceback: TracebackType | None, is_on_purpose: bool) -> Traceba
 
 def _is_ours(entry: TracebackType) -> bool:
     return entry.tb_frame.f_code.co_filename.startswith(_OURS)
+
+
+def users_stacklevel() -> int:
+    """Return the level, for `warnings.warn` in the caller, of the program's line that led there."""
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 def format_exception(error: BaseException) -> str:

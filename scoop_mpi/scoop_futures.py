@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from scoop_mpi import futures
+from scoop_mpi.errors import users_stacklevel
 from scoop_mpi.futures import (
     ALL_COMPLETED,
     FIRST_COMPLETED,
@@ -105,5 +106,5 @@ def _warn_of(name: str, ignored: dict[str, Any]) -> None:
             f"scoop.futures.{name}() ignores the keyword arguments {', '.join(ignored)}, as SCOOP "
             "does: the function is not called with them. functools.partial would give it some",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=users_stacklevel(),
         )

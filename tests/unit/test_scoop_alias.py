@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import cloudpickle
@@ -105,6 +106,13 @@ def test_a_keyword_that_scoop_ignored_is_ignored_with_a_warning(name: str) -> No
     assert warning.filename == __file__
     with pytest.raises(TypeError, match="depth"):
         getattr(futures, name)(*needed, [-1], depth=3)
+
+
+@pytest.mark.parametrize("module", [futures, scoop_futures])
+def test_a_warning_names_the_line_of_the_program(module: ModuleType) -> None:
+    with pytest.warns(RuntimeWarning, match="runs serially") as caught:
+        assert list(module.map(abs, [-1])) == [1]
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize("name", futures.__all__)
