@@ -78,7 +78,7 @@ def __getattr__(name: str) -> Any:
         case "DEBUG":
             return hub is not None and hub.is_debug
         case "MAIN_MODULE":
-            return "__main__" if rank == 0 else "__scoop_mpi_main__"
+            return "__main__" if rank == 0 else "__mp_main__"
         case "worker":
             return current.RankInfo(rank, host)
         case "BROKER":

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
-from scoop_mpi import cores, launch, nesting
+from scoop_mpi import cores, launch, nesting, standard_streams
 from scoop_mpi.command_line import CommandLine, parse
 from scoop_mpi.config import CANT_FOLLOW, Start
 from scoop_mpi.errors import StartError
@@ -27,6 +27,7 @@ from scoop_mpi.mpi_library import cant_load
 
 def main() -> int:
     """Do what the command line asks for; return the exit status."""
+    standard_streams.occupy_closed()
     is_nested = nesting.leave_outer_job(os.environ)
     line = _understood(sys.argv[1:])
     try:
@@ -47,7 +48,7 @@ def main() -> int:
 
 def _say(text: str | None) -> None:
     if text is not None:
-        print(f"scoop_mpi: {text}", file=sys.stderr)
+        standard_streams.write_error(f"scoop_mpi: {text}\n")
 
 
 def _understood(arguments: Sequence[str]) -> CommandLine:
@@ -86,6 +87,8 @@ def _start_ranks(line: CommandLine, is_nested: bool) -> None:
         settings = [f"{name}={value}" for name, value in variables.items()]
         print(shlex.join([*settings, *command]))
         raise SystemExit(0)
+    if line.config.program.is_standard_input:
+        standard_streams.hand_on_program()
     start.become(command, variables)
 
 

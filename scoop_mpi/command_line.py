@@ -153,7 +153,7 @@ def _unquoted(arguments: Sequence[str]) -> list[str]:
 
 
 def _begins_program(word: str) -> bool:
-    return word[:2] in ("-m", "-c") or word == "--" or not word.startswith("-")
+    return word[:2] in ("-m", "-c") or word in ("-", "--") or not word.startswith("-")
 
 
 def _program(words: tuple[str, ...]) -> Program | None:

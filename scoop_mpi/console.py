@@ -14,8 +14,8 @@ from collections.abc import Container
 from types import ModuleType
 from typing import Any
 
+from scoop_mpi import ending
 from scoop_mpi._version import __version__
-from scoop_mpi.errors import users_traceback
 from scoop_mpi.program import ROOT_NAME, Program, ProgramError
 
 
@@ -47,13 +47,15 @@ class WithPrompt(Program):
             ProgramError: there is nothing to run.
             SystemExit: the user has left the prompt by ``exit()``.
         """
+        raised: BaseException | None = None
         try:
             super().run()
         except ProgramError:
             raise
-        except BaseException as error:  # as `python -i` does, for sys.exit too
-            found = users_traceback(error)
-            sys.excepthook(type(error), error.with_traceback(found), found)
+        except BaseException as error:
+            raised = error
+        if raised is not None:
+            ending.show(raised)  # as `python -i` does, for sys.exit too
         module = sys.modules[ROOT_NAME]
         namespace = module.__dict__
         namespace["__scoop_mpi_names__"] = UnchangedNames(
@@ -64,9 +66,7 @@ class WithPrompt(Program):
 
 def with_prompt(program: Program) -> Program:
     """Return `program`, followed by a prompt."""
-    return WithPrompt(
-        program.kind, program.target, program.arguments, program.folder, program.search_path
-    )
+    return WithPrompt(*program)
 
 
 def _interact(module: ModuleType) -> None:

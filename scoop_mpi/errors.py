@@ -6,8 +6,10 @@ catches these keeps working when it moves here.
 
 from __future__ import annotations
 
+import builtins
 import functools
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import CancelledError, TimeoutError
@@ -23,7 +25,17 @@ __all__ = [
     "describe_callable",
 ]
 
-_PACKAGE = os.path.dirname(__file__) + os.sep
+# Files whose frames in a traceback are none of the program's. Python's import system is where the
+# program was loaded, and nobody else's business either.
+_OURS = (os.path.dirname(__file__) + os.sep, "<frozen importlib", "<frozen zipimport")
+# The fields of an exception, whatever its class has put in their place.
+_cause_of = BaseException.__dict__["__cause__"].__get__
+_context_of = BaseException.__dict__["__context__"].__get__
+_traceback_of: Callable[[BaseException], TracebackType | None] = BaseException.__dict__[
+    "__traceback__"
+].__get__
+_group: Any = getattr(builtins, "BaseExceptionGroup", None)  # new in Python 3.11
+_set_traceback = BaseException.__dict__["__traceback__"].__set__
 
 NOT_STARTED = (
     "scoop_mpi is not running, so there are no ranks to run this on. Start the program with\n"
@@ -34,6 +46,15 @@ UNGUARDED = (
     "a worker came upon this call while it was importing the program. Every rank imports the\n"
     "program, but only rank 0 runs it: put the code that starts the work under\n"
     '    if __name__ == "__main__":'
+)
+
+
+WAIT_OTHERWISE = (
+    "concurrent.futures can't wait for a future of scoop_mpi: wait for it with "
+    "scoop_mpi.futures.wait or as_completed, or call its result()"
+)
+AWAIT_OTHERWISE = (
+    "asyncio can't wait for a future of scoop_mpi: await asyncio.to_thread(future.result) instead"
 )
 
 
@@ -77,6 +98,17 @@ class RemoteTraceback(Exception):
         return f"\n\nOn rank {self.rank} ({self.host}):\n{self.text.rstrip()}"
 
 
+# What we raise, or hand on, on purpose: where in our own files tells nobody anything.
+_ON_PURPOSE = (
+    CancelledError,
+    KeyboardInterrupt,
+    NotStartedProperly,
+    SerializationError,
+    SyntaxError,
+    TimeoutError,
+)
+
+
 class CallableWrapper:
     """A callable of ours around one of the user's, which is its attribute `func`."""
 
@@ -115,17 +147,64 @@ def from_call(error: BaseException, function: object) -> BaseException:
     return raised
 
 
-def users_traceback(error: BaseException) -> TracebackType | None:
-    """Return `error`'s traceback without the frames of ours that called the user's code."""
-    found = error.__traceback__
-    while found is not None and found.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        found = found.tb_next
-    return found or error.__traceback__
+def hide_our_frames(error: BaseException) -> TracebackType | None:
+    """Take the frames of ours out of the traceback of `error`, and return what is left.
+
+    What is left shows the program's own way to its error. Only what may be a fault of ours keeps
+    the frames where it was raised. The same goes for the errors that `error` came from.
+    """
+    seen: set[int] = set()
+    left: list[tuple[BaseException | None, bool]] = [(error, False)]
+    while left:
+        found, is_explained = left.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        is_on_purpose = is_explained or isinstance(found, _ON_PURPOSE)
+        _set_traceback(found, _users_part(_traceback_of(found), is_on_purpose))
+        left += [(cause, is_on_purpose) for cause in (_cause_of(found), _context_of(found))]
+        if _group is not None and isinstance(found, _group):
+            left += [(member, is_on_purpose) for member in _group.exceptions.__get__(found)]
+    return _traceback_of(error)
+
+
+def _users_part(traceback: TracebackType | None, is_on_purpose: bool) -> TracebackType | None:
+    found = traceback
+    while found is not None and _is_ours(found):
+        found = found.tb_next  # our way to the program
+    entries: list[TracebackType] = []
+    entry = found
+    while entry is not None:
+        entries.append(entry)
+        entry = entry.tb_next
+    if not is_on_purpose and (not entries or _is_ours(entries[-1])):
+        return found or traceback
+    kept = [entry for entry in entries if not _is_ours(entry)]
+    if len(kept) == len(entries):
+        return found
+    result: TracebackType | None = None
+    for entry in reversed(kept):
+        result = TracebackType(result, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return result
+
+
+def _is_ours(entry: TracebackType) -> bool:
+    return entry.tb_frame.f_code.co_filename.startswith(_OURS)
+
+
+def users_stacklevel() -> int:
+    """Return the level, for `warnings.warn` in the caller, of the program's line that led there."""
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 def format_exception(error: BaseException) -> str:
     """Return `error`'s traceback as text, whatever the user's own ``__str__`` does."""
-    found = users_traceback(error)
+    found = hide_our_frames(error)
     try:
         return "".join(traceback.format_exception(type(error), error, found))
     except Exception:

@@ -17,10 +17,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from scoop_mpi import current
-from scoop_mpi.errors import CallableWrapper, CancelledError, describe_callable
+from scoop_mpi.errors import (
+    AWAIT_OTHERWISE,
+    WAIT_OTHERWISE,
+    CallableWrapper,
+    CancelledError,
+    describe_callable,
+)
 
 if TYPE_CHECKING:
     from scoop_mpi.hub import Hub
@@ -219,11 +225,14 @@ class Future:
 
         Raises:
             ValueError: `inCallbackType` is neither of the two.
+            TypeError: it is asyncio that would wait for this future.
         """
         if inCallbackType not in ("standard", "universal"):
             raise ValueError(
                 f"inCallbackType must be 'standard' or 'universal', not {inCallbackType!r}"
             )
+        if getattr(callable_, "__module__", None) == "asyncio.tasks":
+            raise TypeError(AWAIT_OTHERWISE)  # of asyncio.wait, whose loop would not be woken
         hub = current.running_hub()
         if inCallbackType == "universal" and self._function is not None and hub.claim(self):
             if not isinstance(self._function, CallbackCarrier):
@@ -238,6 +247,17 @@ class Future:
             self._callbacks.append(callable_)
         if self._function is None:
             self.run_callbacks()
+
+    # What `concurrent.futures` and asyncio look for in a future that they are given. They would go
+    # on with futures of their own alone, and say so in words that help nobody.
+
+    @property
+    def _condition(self) -> NoReturn:
+        raise TypeError(WAIT_OTHERWISE)
+
+    @property
+    def _asyncio_future_blocking(self) -> NoReturn:
+        raise TypeError(AWAIT_OTHERWISE)
 
     def __repr__(self) -> str:
         if self._function is not None:

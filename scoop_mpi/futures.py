@@ -17,6 +17,7 @@ from scoop_mpi.errors import (
     NotStartedProperly,
     TimeoutError,
     from_call,
+    users_stacklevel,
 )
 from scoop_mpi.future import Future, KeywordCall, check_timeout
 from scoop_mpi.hub import Hub
@@ -131,7 +132,7 @@ def map(
             "scoop_mpi was not started with `python -m scoop_mpi`: futures.map runs serially, "
             "as the built-in map does",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=users_stacklevel(),
         )
         return iter(_builtin_map(func, *iterables))
     deadline = hub.deadline(timeout)
@@ -328,7 +329,7 @@ def _check(func: object, iterables: tuple[Iterable[Any], ...], name: str) -> Non
         raise TypeError(f"{name}() needs at least one iterable")
     hub = current.hub
     if hub is not None and hub.runtime.size > 1:
-        warn_of(func, stacklevel=3)
+        warn_of(func)
 
 
 def _distinct(fs: Iterable[Future]) -> list[Future]:

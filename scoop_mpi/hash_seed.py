@@ -37,7 +37,8 @@ def agree() -> None:
         return
     if not runs_us_alone(sys.orig_argv[1:], len(sys.argv) - 1):
         return
-    sys.stdout.flush()
+    if sys.stdout is not None:  # as it is where it was closed
+        sys.stdout.flush()
     try:
         os.execve(
             sys.executable,

@@ -21,14 +21,24 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from scoop_mpi import cores, current, hash_seed, launch, log, profiling, scoop_alias, threads
+from scoop_mpi import (
+    cores,
+    current,
+    ending,
+    hash_seed,
+    launch,
+    log,
+    profiling,
+    scoop_alias,
+    standard_streams,
+    threads,
+)
 from scoop_mpi.config import Config
 from scoop_mpi.errors import (
     NotStartedProperly,
     StartError,
     describe_callable,
     format_exception,
-    users_traceback,
 )
 from scoop_mpi.future import Future
 from scoop_mpi.hub import Hub, Idle
@@ -45,7 +55,6 @@ if TYPE_CHECKING:
 
 _SECONDS_TO_FAIL = 3.0  # that tasks get to end once the program has failed
 _SECONDS_TO_REPORT = 5.0  # after which a rank says which tasks the job's end waits for
-_INTERRUPTED = 128 + signal.SIGINT
 
 
 def connect() -> MPITransport:
@@ -86,6 +95,11 @@ def run(config: Config) -> int:
     if config.has_scoop_alias:
         scoop_alias.install()
     program = config.program
+    if program.is_standard_input:
+        text = standard_streams.read_program(logger) if transport.rank == ROOT_RANK else b""
+        program = program._replace(text=transport.share(text))
+    if transport.rank != ROOT_RANK:
+        standard_streams.leave_input_to_root()
     if config.is_interactive:
         from scoop_mpi import console
 
@@ -101,7 +115,7 @@ def run(config: Config) -> int:
         with profiling.profiled(config.profile_folder, transport.rank):
             return rank.run()
     except StartError as error:
-        print(f"scoop_mpi: {error}", file=sys.stderr)
+        standard_streams.write_error(f"scoop_mpi: {error}\n")
         transport.abort(2)
         raise
     except BaseException:  # a fault of ours: no other rank will hear of it otherwise
@@ -212,7 +226,7 @@ class Rank:
         if not self._has_ended:
             self.hub.interrupt()
         else:
-            self._status = self._status or _INTERRUPTED
+            self._status = self._status or ending.INTERRUPTED
             self._deadline = self._runtime.clock()
 
     def _all_have_stopped(self) -> bool:
@@ -229,25 +243,20 @@ class Rank:
         try:
             self._program.run()
             self.hub.serve_until(_no_other_threads)
-        except ProgramError as error:
-            if self._may_report.acquire(blocking=False):
-                print(f"scoop_mpi: {error}", file=sys.stderr)
-            return 2
-        except SystemExit as ending:
-            return _exit_status(ending)
-        except BaseException as error:
-            if self._may_report.acquire(blocking=False):
-                found = users_traceback(error)
-                sys.excepthook(type(error), error.with_traceback(found), found)
-            return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
-        return 0
+        except BaseException as raised:
+            error = raised
+        else:
+            return 0
+        # Told here, where it isn't being handled any more: the context of what a hook raises.
+        if isinstance(error, SystemExit) or self._may_report.acquire(blocking=False):
+            return ending.report(error)
+        return ending.status_of(error)
 
     def _import_failed(self, report: str) -> None:
         """A worker could not import the program: say so, once, and end the job."""
         if not self._may_report.acquire(blocking=False):
             return  # the root has failed as well, or another worker has been faster
-        sys.stderr.write(report)
-        sys.stderr.flush()
+        standard_streams.write_error(report)
         self._end_soon(1)
         self.hub.raise_in_main(SystemExit(1))
 
@@ -279,8 +288,12 @@ class Rank:
         if isinstance(error, ProgramError):
             return f"scoop_mpi: {error}\n"
         text = format_exception(error)
+        if isinstance(error, SyntaxError) and error.__traceback__ is None:
+            return text  # of the program itself: the same on every rank
         what = "could not import the program"
-        if isinstance(error, NotStartedProperly):
+        if isinstance(error, EOFError) and error.args == ("EOF when reading a line",):
+            what = "asked for input outside the main guard; standard input is the root's alone"
+        elif isinstance(error, NotStartedProperly):
             what = "met futures outside the main guard"
         elif isinstance(error, SystemExit):
             what = "met sys.exit() outside the main guard while it imported the program"
@@ -339,16 +352,6 @@ def _no_other_threads() -> bool:
         thread is not threading.main_thread() and not thread.daemon and thread not in pooled
         for thread in threading.enumerate()
     )
-
-
-def _exit_status(ending: SystemExit) -> int:
-    """Return the status of a `SystemExit`, printing what Python would print."""
-    if ending.code is None:
-        return 0
-    if isinstance(ending.code, int):
-        return ending.code & 0xFF
-    print(ending.code, file=sys.stderr)
-    return 1
 
 
 def _flush_output() -> None:

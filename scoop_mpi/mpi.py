@@ -122,6 +122,10 @@ class MPITransport:
         """
         return self._comm.gather(fact, 0) or []
 
+    def share(self, thing: Any) -> Any:
+        """Return what rank 0 has given. Collective, and only before or after a job."""
+        return self._comm.bcast(thing, 0)
+
     def send(self, destination: int, frames: Frames) -> None:
         """See `transport.Transport`."""
         if len(frames) == 1 and len(frames[0]) <= _SMALL_BYTES:

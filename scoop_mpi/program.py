@@ -1,9 +1,9 @@
 """The user's program: run as ``__main__`` on the root, imported under another name elsewhere.
 
 So what stands under ``if __name__ == "__main__":`` runs once, on the root, and everything else of
-the program exists on every rank. `sys.modules` lists the program under both names on each rank:
-``__main__.f`` and ``__scoop_mpi_main__.f`` are the same function wherever they are looked up, and
-functions and classes of the program travel by their name.
+the program exists on every rank. Functions and classes of the program travel by their name, which
+is ``__main__.f`` on all ranks: what a worker made while it imported the program under the other
+name is renamed after that (`_rename`).
 
 What the root defines under its main guard is the exception: other ranks never come by there. The
 program's syntax tree tells which names these are (`main_guard`), and the serializer then
@@ -12,32 +12,35 @@ sends the function or class itself.
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
-import io
+import builtins
 import os
 import sys
-from types import CodeType, ModuleType
-from typing import Any, Literal, NamedTuple
+from types import CodeType, FunctionType, GetSetDescriptorType, ModuleType
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
+
+from scoop_mpi import program_code
+from scoop_mpi.program_code import ProgramCode, ProgramError
+
+__all__ = ["ROOT_NAME", "WORKER_NAME", "Program", "ProgramError"]
 
 ROOT_NAME = "__main__"
-WORKER_NAME = "__scoop_mpi_main__"
-
-
-class ProgramError(Exception):
-    """The program can't be run at all: no such file, or it is no Python. The text says why."""
+# What multiprocessing calls a main module that was imported: pickle and cloudpickle know that name,
+# and look for nothing else's home there; and the processes that a task starts have it too.
+WORKER_NAME = "__mp_main__"
+STANDARD_INPUT = "-"
 
 
 class Program(NamedTuple):
     """What to run, as Python's own command line has it.
 
     Attributes:
-        kind: whether `target` is the path of a script, the name of a module (``-m``) or the code
-            itself (``-c``).
+        kind: whether `target` is the path of a script ("-": standard input), the name of a module
+            (``-m``) or the code itself (``-c``).
         target: the script, module or code.
         arguments: the program's own command-line arguments.
         folder: the folder to go to first; None: stay.
         search_path: folders to look for modules in before others.
+        text: what the root has read from its standard input, if that is where the program is.
     """
 
     kind: Literal["script", "module", "code"]
@@ -45,12 +48,19 @@ class Program(NamedTuple):
     arguments: tuple[str, ...] = ()
     folder: str | None = None
     search_path: tuple[str, ...] = ()
+    text: bytes = b""
+
+    @property
+    def is_standard_input(self) -> bool:
+        """Whether the program is what stands on the standard input."""
+        return self.kind == "script" and self.target == STANDARD_INPUT
 
     def run(self) -> None:
         """Run the program as ``__main__``, as ``python prog.py`` would; raises what it raises.
 
         Raises:
             ProgramError: there is nothing to run.
+            SyntaxError: it is no Python.
         """
         module, code = self.load(ROOT_NAME)
         exec(code, module.__dict__)
@@ -59,6 +69,9 @@ class Program(NamedTuple):
         """Import the program under its other name; raises what it raises."""
         module, code = self.load(WORKER_NAME)
         exec(code, module.__dict__)
+        _rename(module)
+        # What comes later, from a task, is this rank's alone.
+        module.__dict__["__scoop_mpi_names__"] = frozenset(module.__dict__)
 
     def load(self, name: str) -> tuple[ModuleType, CodeType]:
         """Make the program's module, and set up `sys` as the program expects it."""
@@ -70,83 +83,104 @@ class Program(NamedTuple):
                     f"can't go to the folder {self.folder!r} on {os.uname().nodename}: "
                     f"{error.strerror}"
                 ) from error
+        search_path = list(sys.path)
         sys.path[1:1] = self.search_path
-        if self.kind == "code":
-            return self._module(name, self.target, "<string>", "-c", "")
-        if self.kind == "module":
-            return self._load_module(name)
-        path = os.path.abspath(self.target)
-        if os.path.isdir(path):
-            path = os.path.join(path, "__main__.py")
-        folder = os.path.dirname(os.path.realpath(path))
-        return self._module(name, _read(path, self.target), path, self.target, folder)
-
-    def _load_module(self, name: str) -> tuple[ModuleType, CodeType]:
         try:
-            spec = importlib.util.find_spec(self.target)
-            if spec is not None and spec.submodule_search_locations is not None:
-                spec = importlib.util.find_spec(f"{self.target}.__main__")
-        except (ImportError, ValueError) as error:
-            raise ProgramError(f"can't import the module {self.target}: {error}") from error
-        if spec is None or spec.origin is None or not os.path.isfile(spec.origin):
-            raise ProgramError(f"there is no module {self.target} that could be run with -m")
-        module, code = self._module(
-            name, _read(spec.origin, self.target), spec.origin, spec.origin, os.getcwd()
-        )
-        module.__spec__ = spec
-        module.__package__ = spec.parent
-        return module, code
-
-    def _module(
-        self, name: str, source: str | bytes, path: str, argv0: str, folder: str
-    ) -> tuple[ModuleType, CodeType]:
-        try:
-            code = compile(source, path, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError) as error:
-            raise ProgramError(f"the program is no valid Python: {error}") from error
-        sys.argv[:] = [argv0, *self.arguments]
-        if not getattr(sys.flags, "safe_path", False):
-            sys.path[0] = folder
+            found = self._find(name)
+        except BaseException:
+            sys.path[:] = search_path
+            raise
+        sys.argv[:] = [found.name, *self.arguments]
         module = ModuleType(name)
-        attributes: dict[str, Any] = {"__builtins__": __builtins__, "__package__": None}
-        if self.kind != "code":
-            attributes["__file__"] = path
-            attributes["__cached__"] = None
-            attributes["__loader__"] = importlib.machinery.SourceFileLoader(name, path)
+        module.__dict__.update({"__builtins__": builtins, **found.attributes})
+        code = found.code
         if name == ROOT_NAME:
-            import ast
-
-            from scoop_mpi.main_guard import names_on_every_rank
-
-            tree = ast.parse(source, path)  # Python warns once for each path and line
-            attributes["__scoop_mpi_names__"] = frozenset(names_on_every_rank(tree))
-            code = _noting_import(tree, path, module.__dict__) or code
-        module.__dict__.update(attributes)
+            code = _for_the_root(found, module.__dict__)
+        # Under both names on each rank: what a worker has sent may hold either.
         sys.modules[ROOT_NAME] = sys.modules[WORKER_NAME] = module
+        if name != ROOT_NAME and not found.is_guarded:
+            code = compile("", found.code.co_filename, "exec", dont_inherit=True)
         return module, code
 
+    def _find(self, name: str) -> ProgramCode:
+        if self.kind == "module":
+            return program_code.of_module(self.target)
+        if self.kind == "script" and not self.is_standard_input:
+            return program_code.of_script(self.target, name)
+        program_code.put_first("")
+        if self.kind == "code":
+            return program_code.of_text(self.target, "<string>", "-c", {})
+        # Python also has a `__file__` there, "<stdin>", until the program's last line. Processes
+        # that multiprocessing starts then look for a file of that name, and fail.
+        return program_code.of_text(self.text, "<stdin>", STANDARD_INPUT, {})
 
-def _noting_import(tree: Any, path: str, namespace: dict[str, Any]) -> CodeType | None:
-    """Return the code of a program that may bind names anew, with a call where its import ends.
 
-    Args:
-        tree: the program's syntax tree, into which the call is inserted.
-        path: where the program was read.
-        namespace: the program's.
+def _for_the_root(found: ProgramCode, namespace: dict[str, Any]) -> CodeType:
+    """Note in the program's namespace which names every rank has; return what is to be run.
+
+    That is the program, with a call where its import ends if it may bind names anew.
     """
+    if found.source is None or not found.is_guarded:
+        namespace["__scoop_mpi_names__"] = frozenset()
+        return found.code
+    import ast
+
     from scoop_mpi import main_guard, rebound
 
+    path = found.code.co_filename
+    tree = ast.parse(found.source, path)  # Python warns once for each path and line
+    namespace["__scoop_mpi_names__"] = frozenset(main_guard.names_on_every_rank(tree))
     names = main_guard.rebindable_names(tree)
     if not names or not main_guard.insert_call(tree, rebound.HOOK):
-        return None
+        return found.code
     namespace[rebound.HOOK] = rebound.ImportedNames(names, namespace).note
     code: CodeType = compile(tree, path, "exec", dont_inherit=True)
     return code
 
 
-def _read(path: str, name: str) -> bytes:
+def _rename(module: ModuleType) -> None:
+    """Have all that a worker's import has made say that it is of ``__main__``, as on the root.
+
+    Whoever pickles knows that name, and what to do about it: processes that multiprocessing starts
+    have such a module, and cloudpickle, which loky and joblib use, sends what is of it by value.
+    To import under that name in the first place would run what is under the main guard.
+    """
+    left: list[Any] = list(module.__dict__.values())
+    seen: set[int] = set()
+    while left:
+        thing = left.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, staticmethod | classmethod):
+            left.append(thing.__func__)
+        if isinstance(thing, FunctionType | TypeVar | ParamSpec):
+            if thing.__module__ == WORKER_NAME:
+                thing.__module__ = ROOT_NAME
+        elif isinstance(thing, type):
+            if type.__getattribute__(thing, "__dict__").get("__module__") == WORKER_NAME:
+                left.extend(type.__getattribute__(thing, "__dict__").values())
+                _rename_class(thing)
+        else:
+            attributes = _own_attributes(thing)
+            if attributes is not None and attributes.get("__module__") == WORKER_NAME:
+                attributes["__module__"] = ROOT_NAME
+
+
+def _rename_class(kind: type) -> None:
     try:
-        with io.open_code(path) as file:
-            return file.read()
-    except OSError as error:
-        raise ProgramError(f"can't open the program {name!r}: {error.strerror}") from error
+        type.__setattr__(kind, "__module__", ROOT_NAME)  # whatever its metaclass would have done
+    except TypeError:
+        return  # a metaclass written in C that allows no other way than its own: it keeps its name
+
+
+def _own_attributes(thing: object) -> dict[str, Any] | None:
+    """Return the ``__dict__`` of an object, if that is no invention of its class, as a proxy's."""
+    for kind in type(thing).__mro__:
+        descriptor = type.__getattribute__(kind, "__dict__").get("__dict__")
+        if descriptor is not None:
+            if type(descriptor) is not GetSetDescriptorType:
+                return None
+            found = descriptor.__get__(thing, type(thing))
+            return found if type(found) is dict else None
+    return None

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
-from scoop_mpi.errors import CallableWrapper, describe_callable
+from scoop_mpi.errors import CallableWrapper, describe_callable, users_stacklevel
 from scoop_mpi.serializer import PLAIN, is_importable
 
 # How the program's code finds `ImportedNames.note`, and so does `warn_of`.
@@ -108,13 +108,8 @@ class ImportedNames:
         return frozenset((read & self._names) - bound)
 
 
-def warn_of(function: object, stacklevel: int) -> None:
-    """Warn if `function` reads a name that is another here than on other ranks.
-
-    Args:
-        function: what is called.
-        stacklevel: of the line to be named, as `warnings.warn` has it.
-    """
+def warn_of(function: object) -> None:
+    """Warn if `function`, which is called, reads a name that is another here than elsewhere."""
     names = sys.modules["__main__"].__dict__.get(HOOK)
     if names is None:
         return
@@ -124,7 +119,7 @@ def warn_of(function: object, stacklevel: int) -> None:
             f"{describe_callable(function)} reads it: on other ranks it is still what the import "
             "made of it. Hand it over as an argument, or make it a constant (shared.setConst).",
             RuntimeWarning,
-            stacklevel=stacklevel + 1,
+            stacklevel=users_stacklevel(),
         )
 
 

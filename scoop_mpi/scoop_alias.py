@@ -1,14 +1,17 @@
 """Programs written for SCOOP, unmodified: ``import scoop`` gives scoop_mpi.
 
-The modules `scoop.futures` and `scoop.shared` are scoop_mpi's own, so that a function of theirs is
-the same whatever it was imported by, and travels by the one name that it has. `scoop` itself is a
-module that passes on each look-up to `scoop_mpi`, where `IS_ORIGIN` and its like are worked out
-anew each time.
+The modules `scoop.futures` and `scoop.shared` are modules of scoop_mpi, so that a function of
+theirs travels by the one name that it has. `scoop` itself is a module that passes on each look-up
+to `scoop_mpi`, where `IS_ORIGIN` and its like are worked out anew each time.
+
+All of them exist in `sys.modules` alone. Processes that a rank starts find `scoop` in a folder that
+is on its path for them, `for_children`.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -19,10 +22,11 @@ import scoop_mpi
 NAME = "scoop"
 # SCOOP's modules whose names its manual tells, and ours in their place.
 _MODULES = {
-    "futures": "scoop_mpi.futures",
+    "futures": "scoop_mpi.scoop_futures",
     "shared": "scoop_mpi.shared",
     "_types": "scoop_mpi.future",  # where its manual says that Future is
 }
+_FOR_CHILDREN = os.path.join(os.path.dirname(__file__), "for_children")
 
 
 def _look_up(name: str) -> Any:
@@ -39,7 +43,7 @@ def _names() -> list[str]:
 
 
 def install() -> None:
-    """Have ``import scoop`` give scoop_mpi, from now on and in this process."""
+    """Have ``import scoop`` give scoop_mpi, from now on and in processes that this one starts."""
     alias = ModuleType(NAME, "SCOOP's names, as scoop_mpi has them.")
     # Functions of the module's own (PEP 562), not a subclass: cloudpickle sends a module by its
     # name only if it is of the very type ModuleType.
@@ -52,3 +56,5 @@ def install() -> None:
         module = importlib.import_module(ours)
         sys.modules[f"{NAME}.{name}"] = module
         setattr(alias, name, module)
+    if _FOR_CHILDREN not in sys.path:
+        sys.path.insert(1, _FOR_CHILDREN)  # the first entry is the program's own

@@ -166,8 +166,8 @@ def become(command: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
     Raises:
         StartError: it can't be run.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
     try:
         os.execve(command[0], list(command), {**os.environ, **variables})
     except OSError as error:

@@ -394,11 +394,32 @@ def test_no_such_file(ranks: int, tmp_path: Path) -> None:
 
 
 @on_ranks(1, 4)
-def test_a_syntax_error(ranks: int, write_program: WriteProgram) -> None:
-    run = launch(write_program("def f(:"), ranks=ranks, timeout=LIMIT).check(2)
-    assert count(run, "no valid Python") == 1
-    assert "program.py, line 1" in run.stderr
-    assert "Traceback" not in run.stderr
+@pytest.mark.parametrize("source", ["def f(:", "x = '''", "if x:\ny", "return 1"])
+@pytest.mark.parametrize("kind", ["script", "module", "code"])
+def test_a_syntax_error_is_printed_as_python_prints_it(
+    ranks: int, source: str, kind: str, write_program: WriteProgram, tmp_path: Path
+) -> None:
+    script = write_program(source)
+    words: dict[str, list[str | Path]] = {
+        "script": [script],
+        "module": ["-m", "program"],
+        "code": ["-c", source],
+    }
+    python = launch(*words[kind], ranks=None, python=(), cwd=tmp_path, timeout=LIMIT)
+    wanted = python.check(1).stderr
+    if kind == "module":  # where Python shows its own way there first
+        wanted = wanted[wanted.index(f'  File "{script}"') :]
+    assert launch(*words[kind], ranks=ranks, cwd=tmp_path, timeout=LIMIT).check(1).stderr == wanted
+
+
+@on_ranks(2)
+def test_a_syntax_error_in_what_the_program_imports(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    write_program("def f(:", "broken.py")
+    run = launch(write_program("import broken"), ranks=ranks, timeout=LIMIT).check(1)
+    assert count(run, "SyntaxError: invalid syntax") == 1
+    assert "import broken" in run.stderr
 
 
 @on_ranks(1, 4)

@@ -56,6 +56,13 @@ NO_MESSAGES = {
         "the mpiexec that belongs to",
     ),
     "a part of: a call of ...": ("argument ...: ...", "the function of the call"),
+    "a part of: there is no module ... that could be run with -m": ("; try ..., without .py",),
+    "Python's own words": (
+        "EOF when reading a line",
+        "Error in sys.excepthook:",
+        "Original exception was:",
+        "sys.excepthook is missing",
+    ),
     "a part of: an object of type ... can't be unpickled": ("(unknown: its pickle is damaged)",),
     "a part of: the job has ... cores but one task": ("sbatch -n", "qsub -l select=1"),
     "a part of: No memory to share on this node, where there is none": (

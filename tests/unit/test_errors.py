@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import builtins
 import concurrent.futures
 import functools
+import os
 import pickle
+import sys
+import traceback
 from typing import Any
 
 import pytest
 
 from scoop_mpi import errors
-from scoop_mpi.errors import RemoteTraceback, describe_callable, format_exception
+from scoop_mpi.errors import (
+    RemoteTraceback,
+    SerializationError,
+    describe_callable,
+    format_exception,
+    hide_our_frames,
+)
 
 
 def test_the_exceptions_of_concurrent_futures_are_used() -> None:
@@ -107,3 +117,93 @@ def test_an_exception_that_cannot_be_printed_is_shown_all_the_same(kind: type[Ex
     text = format_exception(raise_it(kind()))
     assert "in raise_it" in text
     assert kind.__name__ in text
+
+
+def of_ours(source: str, **names: Any) -> Any:
+    """Return the function `f` of this source, whose frames are of a file of the package's."""
+    code = compile(source, os.path.join(os.path.dirname(errors.__file__), "module.py"), "exec")
+    exec(code, names)
+    return names["f"]
+
+
+def call(function: Any, *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+HAND_ON = of_ours("def f(function, *arguments): return function(*arguments)")
+RAISE = of_ours("def f(error): raise error")
+WRAP = of_ours("""
+def f(function, error):
+    try:
+        function()
+    except Exception as cause:
+        raise error from cause
+""")
+
+
+def frames(error: BaseException) -> list[str]:
+    """The names of the functions in the traceback that is shown, but for those of this test."""
+    names = [entry.name for entry in traceback.extract_tb(hide_our_frames(error))]
+    return [name for name in names if not name.startswith(("test_", "caught"))]
+
+
+def caught(function: Any, *arguments: Any) -> BaseException:
+    try:
+        function(*arguments)
+    except BaseException as error:
+        return error
+    raise AssertionError("it raised nothing")
+
+
+def test_frames_of_ours_between_those_of_the_program_are_hidden() -> None:
+    error = caught(call, HAND_ON, call, HAND_ON, raise_again, ValueError("why"))
+    assert frames(error) == ["call", "call", "raise_again"]
+
+
+def raise_again(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), errors.NotStartedProperly(), errors.TimeoutError()]
+)
+def test_frames_of_ours_where_we_raise_on_purpose_are_hidden(error: BaseException) -> None:
+    assert frames(caught(call, HAND_ON, RAISE, error)) == ["call"]
+
+
+def test_frames_of_ours_where_there_may_be_a_fault_are_shown() -> None:
+    assert frames(caught(call, HAND_ON, RAISE, KeyError("x"))) == ["call", "f", "f"]
+
+
+def test_frames_of_ours_in_what_an_error_came_from_are_hidden() -> None:
+    error = caught(call, WRAP, functools.partial(HAND_ON, raise_again, KeyError("x")), ValueError())
+    assert frames(error) == ["call", "f"]
+    assert error.__cause__ is not None
+    assert frames(error.__cause__) == ["raise_again"]
+    error = caught(call, WRAP, functools.partial(RAISE, KeyError("x")), SerializationError("why"))
+    assert frames(error) == ["call"]
+    assert error.__cause__ is not None
+    assert error.__cause__.__traceback__ is None  # `error` says what there is to say of it
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="has no groups of exceptions")
+def test_frames_of_ours_in_a_group_of_exceptions_are_hidden() -> None:
+    member = caught(HAND_ON, raise_again, KeyError("x"))
+    group = vars(builtins)["ExceptionGroup"]("group", [member])
+    hide_our_frames(caught(HAND_ON, raise_again, group))
+    assert frames(member) == ["raise_again"]
+
+
+def test_errors_that_come_from_each_other_are_no_endless_loop() -> None:
+    one, two = caught(RAISE, KeyError(1)), caught(RAISE, KeyError(2))
+    one.__context__, two.__context__ = two, one
+    assert "KeyError" in format_exception(one)
+
+
+class Frozen(Exception):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+def test_an_exception_that_forbids_changes_is_shown_all_the_same() -> None:
+    assert frames(caught(call, HAND_ON, raise_again, Frozen())) == ["call", "raise_again"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import functools
 import logging
 import threading
@@ -408,3 +410,39 @@ def test_a_call_with_universal_callbacks_keeps_its_name(hub: FakeHub) -> None:
     future = submit(hub, len, [])
     future.add_done_callback(print, inCallbackType="universal")
     assert repr(future) == "<Future len not done>"
+
+
+# ------------------------------------------------------------ those who wait for other futures
+
+
+def wait_in_asyncio(function: Callable[..., Any]) -> Callable[[Future], Any]:
+    async def wait(future: Future) -> None:
+        await function(future)
+
+    return lambda future: asyncio.run(wait(future))
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    ("wait", "way_out"),
+    [
+        (lambda future: concurrent.futures.wait([future]), "scoop_mpi.futures.wait"),
+        (lambda future: list(concurrent.futures.as_completed([future])), "as_completed"),
+        *(
+            (wait_in_asyncio(function), "asyncio.to_thread")
+            for function in (
+                asyncio.wrap_future,
+                asyncio.ensure_future,
+                asyncio.gather,
+                asyncio.shield,
+                lambda future: asyncio.wait([future]),
+                lambda future: asyncio.wait_for(asyncio.ensure_future(future), 1),
+            )
+        ),
+    ],
+)
+def test_others_who_would_wait_are_told_what_to_use(
+    wait: Callable[[Future], object], way_out: str
+) -> None:
+    with pytest.raises(TypeError, match=f"a future of scoop_mpi.*{way_out}"):
+        wait(make_future(abs, -1))

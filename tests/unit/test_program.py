@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import pickle
+import py_compile
+import subprocess
 import sys
 import textwrap
 import traceback
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from scoop_mpi.errors import hide_our_frames
 from scoop_mpi.main_guard import names_on_every_rank
 from scoop_mpi.program import ROOT_NAME, WORKER_NAME, Program, ProgramError
 
@@ -207,6 +213,201 @@ def test_a_folder_with_a_main_file_is_a_program(
     assert sys.path[0] == str(tmp_path)
 
 
+PYTHONS_OWN = """
+    import json, os, re, sys
+
+    facts = {
+        name: re.sub(" at 0x[0-9a-f]*", "", str(value))
+        for name, value in globals().items()
+        if name in "__name__ __file__ __package__ __loader__ __spec__ __cached__ __doc__".split()
+    }
+    facts["argv"] = sys.argv
+    facts["path"] = sys.path[0]
+    facts["builtins"] = str(type(__builtins__))
+    if __name__ == "__main__":
+        with open(os.environ["FACTS"], "w") as file:
+            json.dump(facts, file)
+"""
+
+
+@pytest.mark.parametrize(
+    "kind", ["script", "compiled", "folder", "zip", "module", "main", "zipped"]
+)
+def test_a_program_finds_just_what_python_gives_it(
+    kind: str, tmp_path: Path, write_program: WriteProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACTS", "facts")
+    (tmp_path / "package").mkdir()
+    write_program(PYTHONS_OWN)
+    script = write_program(PYTHONS_OWN, "package/__main__.py")
+    py_compile.compile("program.py", "compiled.pyc", doraise=True)
+    with zipfile.ZipFile("archive.zip", "w") as archive:
+        archive.write(script, "__main__.py")
+        archive.write(script, "inside.py")
+    words = {
+        "script": ["program.py"],
+        "compiled": ["compiled.pyc"],
+        "folder": ["package"],
+        "zip": ["archive.zip"],
+        "module": ["-m", "program"],
+        "main": ["-m", "package"],
+        "zipped": ["-m", "inside"],
+    }[kind]
+    archive_path = str(tmp_path / "archive.zip")
+    monkeypatch.setenv("PYTHONPATH", archive_path)
+    subprocess.run([sys.executable, *words, "an argument"], check=True, timeout=60)
+    wanted = json.loads(Path("facts").read_text())
+    monkeypatch.setattr(sys, "path", ["", archive_path, *sys.path])
+    Program("module" if words[0] == "-m" else "script", words[-1], ("an argument",)).run()
+    assert json.loads(Path("facts").read_text()) == wanted
+
+
+def test_a_program_comes_by_standard_input() -> None:
+    text = b"import sys; found = sys.argv, sys.path[0], __name__, '__file__' in globals()"
+    Program("script", "-", ("a",), text=text).run()
+    assert sys.modules["__main__"].__dict__["found"] == (["-", "a"], "", "__main__", False)
+
+
+class WithSafePath:
+    """`sys.flags` as with Python's option -P."""
+
+    safe_path = True
+    _flags = sys.flags
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._flags, name)
+
+
+@pytest.mark.parametrize("kind", ["script", "module", "standard input", "code"])
+def test_python_may_be_told_to_leave_the_path_alone(
+    kind: str, write_program: WriteProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = write_program(SCRIPT)
+    before = ["/first", str(script.parent), *sys.path]
+    monkeypatch.setattr(sys, "path", list(before))
+    monkeypatch.setattr(sys, "flags", WithSafePath())
+    program = {
+        "script": Program("script", str(script)),
+        "module": Program("module", "program"),
+        "standard input": Program("script", "-", text=b"1"),
+        "code": Program("code", "1"),
+    }[kind]
+    program.load(ROOT_NAME)
+    assert sys.path == before
+
+
+def test_a_folder_is_on_the_path_whatever_python_was_told(
+    write_program: WriteProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_program(SCRIPT, "__main__.py")
+    before = list(sys.path)
+    monkeypatch.setattr(sys, "flags", WithSafePath())
+    Program("script", str(tmp_path)).load(ROOT_NAME)
+    assert sys.path == [str(tmp_path), *before]
+
+
+def test_a_module_is_looked_for_in_the_folder_to_go_to(
+    write_program: WriteProgram, tmp_path: Path
+) -> None:
+    write_program(SCRIPT, "module_of_folder.py")
+    Program("module", "module_of_folder", folder=str(tmp_path)).run()
+    assert sys.path[0] == str(tmp_path)
+
+
+def test_a_program_that_is_compiled_has_no_names_that_every_rank_has(
+    write_program: WriteProgram, tmp_path: Path
+) -> None:
+    compiled = tmp_path / "compiled.pyc"
+    py_compile.compile(str(write_program(SCRIPT)), str(compiled), doraise=True)
+    module, _ = Program("script", str(compiled)).load(ROOT_NAME)
+    assert not module.__dict__["__scoop_mpi_names__"]  # so all of it goes by value
+    compiled.write_bytes(b"\0" * 20)
+    with pytest.raises(ProgramError, match=r"compiled\.pyc"):
+        Program("script", str(compiled)).run()
+
+
+UNGUARDED = "import sys\nran = sys.argv\n"
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "package"])
+def test_a_main_file_without_a_guard_is_the_roots_alone(kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "unguarded_package"
+    folder.mkdir()
+    (folder / "__main__.py").write_text(UNGUARDED)
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.write(folder / "__main__.py", "__main__.py")
+    program = {
+        "folder": Program("script", str(folder)),
+        "zip": Program("script", str(tmp_path / "archive.zip")),
+        "package": Program("module", "unguarded_package", folder=str(tmp_path)),
+    }[kind]
+    program.import_()
+    assert "ran" not in sys.modules["__main__"].__dict__
+    program.run()
+    assert "ran" in sys.modules["__main__"].__dict__
+    assert not sys.modules["__main__"].__dict__["__scoop_mpi_names__"]
+
+
+MADE_AT_IMPORT = """
+    import collections, enum, functools, types, typing
+
+    def function(x): return x
+    Point = collections.namedtuple("Point", "x y")
+    T = typing.TypeVar("T")
+
+    @functools.lru_cache
+    def cached(x): return x
+
+    class Outer:
+        class Inner: pass
+        def method(self): pass
+        @classmethod
+        def of_class(cls): pass
+        @staticmethod
+        def static(): pass
+
+    class Colour(enum.Enum):
+        RED = 1
+
+    class Meta(type):
+        def __setattr__(cls, name, value): raise RuntimeError("not to be changed")
+    class Rigid(metaclass=Meta): pass
+
+    class Proxy:
+        @property
+        def __dict__(self): raise RuntimeError("not bound")
+    proxy = Proxy()
+    namespace = types.SimpleNamespace(__module__="elsewhere")
+
+    guarded = __name__ == "__main__"
+"""
+
+
+def test_what_a_worker_imports_is_of_the_main_module_as_on_the_root(
+    write_program: WriteProgram,
+) -> None:
+    program = Program("script", str(write_program(MADE_AT_IMPORT)))
+    program.import_()
+    module: Any = sys.modules["__main__"]
+    assert not module.guarded
+    things = [
+        *(module.function, module.Point, module.T, module.cached, module.Colour, module.Rigid),
+        *(module.Outer, module.Outer.Inner, module.Outer.method, module.Outer.of_class),
+        *(module.Outer.static, module.Proxy),
+    ]
+    assert {thing.__module__ for thing in things} == {"__main__"}
+    assert module.namespace.__module__ == "elsewhere"
+    assert module.collections.OrderedDict.__module__ == "collections"
+    for thing in things:
+        assert pickle.loads(pickle.dumps(thing)) == thing
+    value = module.Point(1, 2), module.Colour.RED
+    sent = pickle.dumps(value)
+    assert pickle.loads(sent) == value
+    program.run()  # as the root does, which is sent them
+    assert type(pickle.loads(sent)[0]) is sys.modules["__main__"].__dict__["Point"]
+
+
 def test_the_root_runs_what_is_guarded(write_program: WriteProgram) -> None:
     Program("script", str(write_program(SCRIPT))).run()
     program = sys.modules["__main__"]
@@ -240,7 +441,7 @@ def test_a_function_of_the_root_is_found_by_a_worker_and_back(write_program: Wri
     assert pickle.loads(sent) is sys.modules["__main__"].__dict__["double"]
 
 
-def test_only_the_root_needs_to_know_which_names_are_everybodys(
+def test_only_the_root_has_to_work_out_which_names_are_everybodys(
     write_program: WriteProgram,
 ) -> None:
     program = Program("script", str(write_program(SCRIPT)))
@@ -249,6 +450,9 @@ def test_only_the_root_needs_to_know_which_names_are_everybodys(
     assert "ran" not in root.__dict__["__scoop_mpi_names__"]
     worker, _ = program.load(WORKER_NAME)
     assert "__scoop_mpi_names__" not in worker.__dict__
+    program.import_()
+    worker = sys.modules[WORKER_NAME]
+    assert "double" in worker.__dict__["__scoop_mpi_names__"]
 
 
 def test_the_packages_own_future_statements_are_not_the_programs(
@@ -301,7 +505,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "__main__.py").write_text("from . import part\nname = __name__\n")
     (folder / "bare").mkdir()
     (folder / "bare" / "__init__.py").write_text("")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [os.getcwd(), str(tmp_path), *sys.path])
     return folder
 
 
@@ -337,17 +541,16 @@ def test_a_package_runs_its_main_module(package: Path) -> None:
     ("program", "text"),
     [
         (Program("script", "no/such/file.py"), "no/such/file.py.*No such file"),
-        (Program("script", os.path.dirname(__file__)), "No such file"),
+        (Program("script", os.path.dirname(__file__)), "can't find a module __main__"),
         (Program("module", "no_such_module"), "no_such_module"),
         (Program("module", "no_such.module"), "no_such"),
         (Program("module", "some_package.no_such"), "some_package.no_such"),
-        (Program("module", "some_package.bare"), "some_package.bare"),
+        (Program("module", "some_package.bare"), "there is no module some_package.bare.__main__"),
+        (Program("module", "some_package.part.py"), "some_package.part.py"),
+        (Program("module", "math"), "no Python"),
         (Program("module", "sys"), "sys"),
         (Program("module", ".relative"), "relative"),
         (Program("module", ""), "module"),
-        (Program("code", "def f(:"), "no valid Python"),
-        (Program("code", "return 1"), "no valid Python"),
-        (Program("code", "x = '\0'"), "no valid Python"),
     ],
     ids=repr,
 )
@@ -357,16 +560,33 @@ def test_what_cannot_be_run_is_named(program: Program, text: str) -> None:
             start()
 
 
+@pytest.mark.parametrize("text", ["def f(:", "return 1", "x = '\0'", "\tx\n  y"])
+def test_a_syntax_error_is_raised_as_such(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(text)
+    for start, path in (
+        (Program("code", text).run, "<string>"),
+        (Program("script", "-", text=text.encode()).import_, "<stdin>"),
+        (Program("script", str(file)).run, str(file)),
+    ):
+        with pytest.raises(SyntaxError) as caught:
+            start()
+        assert caught.value.filename == path
+        shown = hide_our_frames(caught.value)
+        assert shown is not None
+        assert shown.tb_next is None  # this test's own frame: the rest is of no interest
+
+
 def test_a_file_that_is_no_text_is_no_program(tmp_path: Path) -> None:
     file = tmp_path / "picture.py"
     file.write_bytes(bytes(range(256)))
-    with pytest.raises(ProgramError, match="no valid Python"):
+    with pytest.raises(SyntaxError):
         Program("script", str(file)).run()
 
 
 def test_a_program_that_cannot_be_run_leaves_sys_alone(write_program: WriteProgram) -> None:
     before = list(sys.argv), list(sys.path), sys.modules["__main__"]
-    with pytest.raises(ProgramError):
+    with pytest.raises(SyntaxError):
         Program("script", str(write_program("def f(:"))).run()
     assert (sys.argv, sys.path, sys.modules["__main__"]) == before
 

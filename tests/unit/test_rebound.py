@@ -315,8 +315,8 @@ def test_the_warning_names_all_that_is_needed(run: Run) -> None:
     """)
     scale: Any = sys.modules["__main__"].scale
     with pytest.warns(RuntimeWarning, match=r"^factor has been bound anew .* scale reads it") as w:
-        rebound.warn_of(scale, stacklevel=1)
+        rebound.warn_of(scale)
     assert [Path(each.filename).name for each in w] == ["test_rebound.py"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rebound.warn_of(scale, stacklevel=1)
+        rebound.warn_of(scale)
