@@ -141,9 +141,10 @@ class Hub(Greenlets):
         if get_ident() == self.thread:
             self.queue[task] = None
             return
+        worker = self.runtime.worker
         if isinstance(task, Future):
-            self.runtime.worker.seal_elsewhere(task)
-        self.runtime.worker.put_elsewhere(task)
+            worker.seal_elsewhere(task)
+        worker.put_elsewhere(task)
 
     def ask_program(self) -> None:
         """Have the program do the rank's duties when it next submits a task or asks for a result.

@@ -20,7 +20,7 @@ from scoop_mpi.values import SealedValue, SealedValues, open_values
 class Outcomes(NamedTuple):
     """How `length` consecutive calls of a span ended, the first of them being call `start`.
 
-    `values` has None where a call failed. Of a reduction both hold what `reduction.fold` returned
+    `values` has None where a call failed. Of a reduction both are what `reduction.Tree.add` takes
     instead. What came from another rank is still sealed.
     """
 

@@ -24,7 +24,7 @@ node to its left may fail as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from scoop_mpi.errors import from_call
 
@@ -45,28 +45,20 @@ def intervals(start: int, stop: int) -> Iterator[tuple[int, int]]:
         start += 1 << level
 
 
-Failure = TypeVar("Failure")  # what a call raised, or that as it is sent
-
-
 def fold(
-    operation: Operation, start: int, values: Sequence[Any], failures: Mapping[int, Failure]
-) -> tuple[list[Any], Mapping[int, Failure | BaseException]]:
+    operation: Operation, start: int, values: Sequence[Any]
+) -> tuple[list[Any], dict[int, BaseException]]:
     """Combine the values of consecutive calls as far as the tree allows.
 
     Args:
         operation: the reduction function.
         start: the number of the first call.
         values: what the calls returned.
-        failures: what those that failed raised, by their offset.
 
     Returns:
         The value of each node of ``intervals(start, start + len(values))``, and by the position of
-        a node what `operation` raised there, where the value is None. If a call failed, no values,
-        and the first failure, by its offset.
+        a node what `operation` raised there, where the value is None.
     """
-    if failures:
-        first = min(failures)
-        return [], {first: failures[first]}
     folded: list[Any] = []
     failed_nodes: dict[int, BaseException] = {}
     offset = 0
@@ -131,7 +123,10 @@ class Tree:
         values: Sequence[Any],
         failures: Mapping[int, BaseException],
     ) -> None:
-        """Take in the partial values of the calls from `start` on, as `fold` returned them."""
+        """Take in the partial values of the calls from `start` on, as `fold` returned them.
+
+        Or, if some of the calls failed, fewer values, and their failures by their offset.
+        """
         nodes = list(intervals(start, start + count))
         if failures and len(values) != len(nodes):
             self._call_failed(start + min(failures), failures[min(failures)])

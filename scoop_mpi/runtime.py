@@ -158,7 +158,7 @@ class Runtime:
                 self._harvest(now)
             if now >= self._compact_at:
                 self._compact_at = now + _COMPACTING_INTERVAL
-                worker.compact(thread == self._program_thread)
+                worker.compact(may_pickle)
             if self._drops_outcomes:
                 worker.drop_outcomes()
             while worker.returned:

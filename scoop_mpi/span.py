@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat, starmap
-from typing import Any, NoReturn
+from typing import Any
 
 from scoop_mpi import reduction
 from scoop_mpi.columns import Batch, Sealed, are_unchangeable, pack_calls
@@ -75,40 +75,40 @@ class Window:
         function = self.span.function
         if function is None:
             raise RuntimeError("the span has not been opened")
-        claim, keep = self.pending.popleft, self.values.append
         while True:
             try:
-                if self.span.sealer is not None:
-                    self._make_sealed(function, self.span.sealer)
-                elif self.span.star:
-                    while True:
-                        keep(function(*claim()))
-                while True:
-                    keep(function(claim()))
+                self._make_calls(function)
             except BaseException as error:
-                if self._is_in_call():
-                    self._fail(error)
-                    if isinstance(error, KeyboardInterrupt):
-                        raise
-                elif isinstance(error, IndexError):  # nothing is left to claim
-                    return
-                else:
+                if not self._has_begun_call():
+                    if isinstance(error, IndexError):
+                        return  # there are none left
+                    raise
+                self._fail(error)
+                if isinstance(error, KeyboardInterrupt):
                     raise
 
-    def _make_sealed(self, function: Callable[..., Any], sealer: Sealer) -> NoReturn:
-        """Make the calls of a stolen span, until claiming one raises.
+    def _make_calls(self, function: Callable[..., Any]) -> None:
+        """Make calls until one raises, or there is none left to claim, which raises IndexError.
 
-        A value is sealed before the next call begins, which may change it.
+        A value of a stolen span's is sealed before the next call begins: that may change it.
         """
-        claim, keep, star = self.pending.popleft, self.values.append, self.span.star
-        while True:
-            value = function(*claim()) if star else function(claim())
-            if type(value) in SETTLED:
-                keep(value)
-            else:
-                holder = [value]
-                value = None
-                keep(sealer.take(holder))
+        claim, keep = self.pending.popleft, self.values.append
+        star, sealer = self.span.star, self.span.sealer
+        if sealer is not None:
+            while True:
+                value = function(*claim()) if star else function(claim())
+                if type(value) in SETTLED:
+                    keep(value)
+                else:
+                    holder = [value]
+                    value = None
+                    keep(sealer.take(holder))
+        elif star:
+            while True:
+                keep(function(*claim()))
+        else:
+            while True:
+                keep(function(claim()))
 
     def _fail(self, error: BaseException) -> None:
         sealer = self.span.sealer
@@ -116,11 +116,8 @@ class Window:
         self.failures[len(self.values)] = error if sealer is None else sealer.failure(error)
         self.values.append(None)
 
-    def _is_in_call(self) -> bool:
-        """Say whether one call more has been claimed than has ended.
-
-        So an IndexError that a call raised is told from that of an empty deque.
-        """
+    def _has_begun_call(self) -> bool:
+        """Say whether a call has been claimed that has not ended: what was raised is its error."""
         with self.span.lock:
             return len(self.values) + len(self.pending) + self.given < self.size
 
@@ -316,18 +313,20 @@ class Span:
         """Combine the values of a window as far as the tree allows; see `reduction.fold`."""
         operation, sealer = self.reduction, self.sealer
         assert operation is not None
-        values, failures = window.values, window.failures
-        if sealer is None or failures:
-            return reduction.fold(operation, window.start, values, failures)
-        opened, unopened = open_values(column_of(values))
+        if window.failures:
+            first = min(window.failures)
+            return [], {first: window.failures[first]}
+        if sealer is None:
+            return reduction.fold(operation, window.start, window.values)
+        opened, unopened = open_values(column_of(window.values))
         if unopened:
             first = min(unopened)
             return [], {first: sealer.failure(unopened[first])}
-        folded, failed_nodes = reduction.fold(operation, window.start, opened, unopened)
+        values, failures = reduction.fold(operation, window.start, opened)
         del opened
-        folded.reverse()
-        sealed = list(map(sealer.value, starmap(folded.pop, repeat((), len(folded)))))
-        return sealed, {place: sealer.failure(error) for place, error in failed_nodes.items()}
+        values.reverse()
+        sealed = list(map(sealer.value, starmap(values.pop, repeat((), len(values)))))
+        return sealed, {offset: sealer.failure(error) for offset, error in failures.items()}
 
     def _drop(self, window: Window) -> None:
         with self.lock:

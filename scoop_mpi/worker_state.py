@@ -112,12 +112,12 @@ class Worker:
         self._waiting_work: list[Work] = []  # for large functions
         self._wanted: set[FunctionName] = set()
         self._arrived: list[LargeFunction] = []  # held until the work that waits has what it needs
-        self._giver = Giver(
-            rank, self.runs_tasks, self.functions, self.given, self.claim, self.forget
-        )
         # Held by who compacts, and by who puts into `elsewhere`. Reentrant, as the handler of a
         # signal may come by here as well.
         self._moving = threading.RLock()
+        self._giver = Giver(
+            rank, self.runs_tasks, self.functions, self.given, self.claim, self.forget
+        )
 
     def open_queues(self) -> None:
         """Let tasks be submitted: the program has been imported, or is about to run as root."""
@@ -487,8 +487,8 @@ class Worker:
         """Compact queues of few entries that once had many.
 
         Args:
-            is_main_thread: whether the main thread calls this, within a step: then nobody puts
-                anything into `ready` meanwhile.
+            is_main_thread: whether the main thread calls this, within a step, and not amid the
+                user's own lines: then nobody puts anything into `ready` meanwhile.
         """
         for queue in (self.ready, self.elsewhere) if is_main_thread else (self.elsewhere,):
             size = queue.__sizeof__()

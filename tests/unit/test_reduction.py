@@ -30,7 +30,7 @@ def combined(operation: Any, segments: list[tuple[int, int]], items: list[Any]) 
     """Reduce `items` as ranks would that have run these segments of calls."""
     tree = Tree(operation, len(items))
     for start, stop in segments:
-        tree.add(start, stop - start, *fold(operation, start, items[start:stop], {}))
+        tree.add(start, stop - start, *fold(operation, start, items[start:stop]))
     return tree.result()
 
 
@@ -88,14 +88,9 @@ def test_intervals_are_aligned_tile_the_items_and_are_as_large_as_can_be(
 
 @given(st.integers(0, 10**4), st.integers(0, 10**4))
 def test_few_values_are_left_to_send(start: int, length: int) -> None:
-    values, _ = fold(operator.add, start, [1] * length, {})
+    values, _ = fold(operator.add, start, [1] * length)
     assert sum(values) == length
     assert len(values) <= 2 * length.bit_length()
-
-
-def test_a_failed_call_is_all_that_is_reported() -> None:
-    first, second = ValueError("first"), ValueError("second")
-    assert fold(bracket, 5, ["a", None, "b", None], {3: second, 1: first}) == ([], {1: first})
 
 
 class Outrage(BaseException):
@@ -110,7 +105,7 @@ def test_an_operation_that_fails_fails_its_node_alone(error: BaseException) -> N
         return bracket(left, right)
 
     # The nodes of 2 to 3, 4 to 7, and 8.
-    folded = fold(fail_at_4, 2, names(2, 9), {})
+    folded = fold(fail_at_4, 2, names(2, 9))
     assert folded == (["(2 3)", None, "8"], {1: error})
 
 
@@ -156,11 +151,12 @@ def test_the_first_call_to_fail_comes_before_any_operation(
     failed = data.draw(st.sets(st.integers(0, count - 1), min_size=1), label="failed")
     tree = Tree(combine_unless(set(names(0, count))), count)
     for start, stop in segments:
-        failures: dict[int, BaseException] = {
-            number - start: ValueError(number) for number in failed if start <= number < stop
-        }
-        folded = fold(combine_unless(set(names(0, count))), start, names(start, stop), failures)
-        tree.add(start, stop - start, *folded)
+        failures = [number for number in sorted(failed) if start <= number < stop]
+        if failures:
+            tree.add(start, stop - start, [], {failures[0] - start: ValueError(failures[0])})
+        else:
+            folded = fold(combine_unless(set(names(0, count))), start, names(start, stop))
+            tree.add(start, stop - start, *folded)
     assert tree.failed_call is not None
     assert tree.failed_call.args == (min(failed),)
 
