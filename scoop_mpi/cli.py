@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
-from scoop_mpi import cores, launch, nesting, standard_streams
+from scoop_mpi import cores, launch, nesting, standard_input, standard_streams
 from scoop_mpi.command_line import CommandLine, parse
 from scoop_mpi.config import CANT_FOLLOW, Start
 from scoop_mpi.errors import StartError
@@ -87,9 +87,13 @@ def _start_ranks(line: CommandLine, is_nested: bool) -> None:
         settings = [f"{name}={value}" for name, value in variables.items()]
         print(shlex.join([*settings, *command]))
         raise SystemExit(0)
-    if line.config.program.is_standard_input:
+    is_here = not plan.hosts and not standard_input.may_be_elsewhere(
+        asked.mpiexec_options, os.environ
+    )
+    kept = standard_input.keep() if plan.needs_mpiexec and is_here else {}
+    if line.config.program.is_standard_input and not kept:
         standard_streams.hand_on_program()
-    start.become(command, variables)
+    start.become(command, variables | kept)
 
 
 def _words_before_ours() -> list[str]:
@@ -108,6 +112,10 @@ def _be_a_rank(line: CommandLine) -> int:
 
         profiling.make_folder(config.profile_folder)
     nesting.mark(os.environ)
+    try:
+        standard_input.take(os.environ)
+    except OSError as error:
+        _say(f"the program's standard input is empty, as it can't be opened: {error}")
     try:
         from scoop_mpi import job, mpi  # noqa: F401 - the import starts MPI
     except (ImportError, RuntimeError) as error:

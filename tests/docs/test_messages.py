@@ -64,6 +64,7 @@ NO_MESSAGES = {
         "sys.excepthook is missing",
     ),
     "a part of: an object of type ... can't be unpickled": ("(unknown: its pickle is damaged)",),
+    "a part of: the program's standard input is empty": ("... is another file",),
     "a part of: the job has ... cores but one task": ("sbatch -n", "qsub -l select=1"),
     "a part of: No memory to share on this node, where there is none": (
         "this system has no files without a name",
