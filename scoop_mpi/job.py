@@ -30,6 +30,7 @@ from scoop_mpi import (
     log,
     profiling,
     scoop_alias,
+    shared_segments,
     standard_streams,
     threads,
 )
@@ -68,7 +69,10 @@ def connect() -> MPITransport:
     problem = launch.mismatch(os.environ, world_size(), library_description())
     if problem is not None:
         raise StartError(problem)
-    return MPITransport()
+    transport = MPITransport()
+    if transport.leaders[transport.rank] == transport.rank:
+        shared_segments.remove_names()
+    return transport
 
 
 def run(config: Config) -> int:
