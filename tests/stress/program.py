@@ -60,12 +60,18 @@ ERRORS: tuple[Callable[[int], BaseException], ...] = (
     lambda number: UnicodeDecodeError("utf-8", b"abc", number % 3, 3, "text"),
     lambda number: Uncommon(number),
     SystemExit,
+    asyncio.CancelledError,
+    GeneratorExit,
     lambda number: ValueError(np.arange(number % 5)),
 )
 
 
 def fail(number: int) -> Any:
     raise ERRORS[number % len(ERRORS)](number)
+
+
+def stop(number: int) -> Any:
+    raise StopIteration(number)
 
 
 def outcome(function: Callable[..., Any], *arguments: Any) -> tuple[str, Any]:
@@ -150,6 +156,7 @@ FUNCTIONS: tuple[Callable[[int], Callable[[Any], Any]], ...] = (
     lambda number: type,
     lambda number: repr,
     lambda number: fail if number % 2 else tagged,
+    lambda number: stop if number % 2 else tagged,
 )
 
 
@@ -343,7 +350,7 @@ class MapThatFails(Node):
     is_reduced: bool
 
     def call(self, number: int) -> list[Any]:
-        return fail(number) if number in self.failing else [self.function(number)]
+        return fail(number) if number in self.failing else [outcome(self.function, number)]
 
     def run(self) -> Any:
         if self.is_reduced:
@@ -387,6 +394,30 @@ class Mutated(Node):
 
     def answer(self) -> Any:
         return [[self.change(*arguments) for arguments in self.arguments()] for _ in range(2)]
+
+
+_scratch = np.zeros(3000)
+
+
+def fill_scratch(number: int) -> Any:
+    """Return a buffer that the next call on this rank fills again."""
+    _scratch[:] = number
+    return _scratch
+
+
+@dataclass
+class Reused(Node):
+    """Results are changed after they have been returned."""
+
+    count: int
+
+    def run(self) -> Any:
+        fs = [futures.submit(fill_scratch, number) for number in range(self.count)]
+        mapped = list(futures.map(fill_scratch, range(self.count)))
+        return [[future.result() for future in fs], mapped]
+
+    def answer(self) -> Any:
+        return [[np.full(3000, float(number)) for number in range(self.count)] for _ in range(2)]
 
 
 def read(name: str, number: int) -> Any:
@@ -451,6 +482,31 @@ class Elements(Node):
 
     def answer(self) -> Any:
         return [outcome(function, self.value) for function in self.functions]
+
+
+@dataclass
+class CalledBack(Node):
+    """Callbacks submit tasks, and wait for them."""
+
+    children: list[Node]
+
+    def run(self) -> Any:
+        found: dict[int, Any] = {}
+
+        def call_back(number: int, future: Any) -> None:
+            found[number] = outcome(futures.submit(outcome, future.result).result)
+
+        fs = [futures.submit(run, child) for child in self.children]
+        for number, future in enumerate(fs):
+            future.add_done_callback(functools.partial(call_back, number))
+        for future in fs:
+            outcome(future.result)
+        while len(found) < len(fs):
+            shared.getConst("never set", timeout=0.005)
+        return [found[number] for number in range(len(fs))]
+
+    def answer(self) -> Any:
+        return [("returned", outcome(child.answer)) for child in self.children]
 
 
 @dataclass
@@ -539,6 +595,7 @@ def any_tree(rng: random.Random, depth: int, without: Collection[str]) -> Node:
         lambda: Constant(f"constant{rng.getrandbits(64)}", values()[:5], rng.randint(1, 6)),
         lambda: Elements([any_function(rng) for _ in range(3)], any_value(rng), rng.random() < 0.3),
         lambda: OwnMessages(any_value(rng), rng.randrange(30_000), rng.choice((1, 5, 50))),
+        lambda: Reused(rng.choice((1, 10, 100))),
     ]
     inner: list[Callable[[], Node]] = [
         lambda: Submitted(*submission()),
@@ -547,6 +604,7 @@ def any_tree(rng: random.Random, depth: int, without: Collection[str]) -> Node:
         lambda: Cancelled(*submission()),
         lambda: MapOfNodes(children(8), rng.random() < 0.2),
         lambda: Threads(children(2)),
+        lambda: CalledBack(children()),
     ]
     makers = inner if depth and rng.random() < 0.75 else leaves
     node = rng.choice(makers)()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 from typing import Any
 
@@ -12,10 +13,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from scoop_mpi.columns import Sealed, seal
 from scoop_mpi.errors import SerializationError
+from scoop_mpi.functions import Functions
 from scoop_mpi.holds import Hold, Holds, Keeper
 from scoop_mpi.messages import HoldReleased, Message, Send
 from scoop_mpi.serializer import decode, encode
+from scoop_mpi.values import Sealer
 
 REGISTRAR = 0
 
@@ -248,6 +252,41 @@ def test_one_payload_has_one_keeper_of_each_element_behind_its_buffers() -> None
     first, received, second, _ = decode((data, buffers))
     assert first is second
     np.testing.assert_array_equal(received, array)
+
+
+def test_a_column_of_arguments_and_a_result_keep_what_they_name() -> None:
+    job = Job(1)
+    hold = hold_of(job, 0)
+    array = np.arange(3000)
+    column = seal([[1, array], [2, hold], [3, array]])
+    value = Sealer(0, "host").value([hold, array])
+    job.drop(0, 0)
+    del hold
+    job.settle()
+    assert job.removed == []
+    assert isinstance(column, Sealed)
+    items, failures = column.open()
+    assert not failures
+    assert [number for number, _ in items] == [1, 2, 3]
+    np.testing.assert_array_equal(items[2][1], array)
+    np.testing.assert_array_equal(value.open()[1], array)
+    del items, column
+    job.settle()
+    assert job.removed == []
+    del value
+    job.settle()
+    assert job.removed == ["element0"]
+
+
+def test_no_large_function_is_kept_that_names_an_element() -> None:
+    job = Job(1)
+    functions = Functions(0, lambda text: None)
+    sealed = functions.seal(functools.partial(print, hold_of(job, 0), bytes(10**6)))
+    assert isinstance(sealed, tuple)
+    job.drop(0, 0)
+    del sealed
+    job.settle()
+    assert job.removed == ["element0"]
 
 
 def test_a_payload_that_could_not_be_made_keeps_nothing() -> None:
