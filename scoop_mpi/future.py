@@ -239,6 +239,9 @@ class Future:
         if self._function is None:
             self.run_callbacks()
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a future can't be sent to another rank; hand over its result()")
+
     def __repr__(self) -> str:
         if self._function is not None:
             return f"<Future {describe_callable(self._function)} not done>"

@@ -5,9 +5,9 @@ the program exists on every rank. `sys.modules` lists the program under both nam
 ``__main__.f`` and ``__scoop_mpi_main__.f`` are the same function wherever they are looked up, and
 functions and classes of the program travel by their name.
 
-What the root defines under its main guard is the exception: other ranks never come by there. The
-program's syntax tree tells which names these are (`main_guard`), and the serializer then
-sends the function or class itself.
+What the root defines under its main guard is the exception: other ranks never come by there. So
+the program is executed in parts (`main_guard`), between which its names are noted (`meanings`).
+What is not noted, or has changed since, is sent itself.
 """
 
 from __future__ import annotations
@@ -17,8 +17,15 @@ import importlib.util
 import io
 import os
 import sys
-from types import CodeType, ModuleType
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from scoop_mpi import meanings
+
+if TYPE_CHECKING:
+    from scoop_mpi.main_guard import Part
+    from scoop_mpi.rebound import ImportedNames
 
 ROOT_NAME = "__main__"
 WORKER_NAME = "__scoop_mpi_main__"
@@ -52,15 +59,13 @@ class Program(NamedTuple):
         Raises:
             ProgramError: there is nothing to run.
         """
-        module, code = self.load(ROOT_NAME)
-        exec(code, module.__dict__)
+        _execute(*self.load(ROOT_NAME))
 
     def import_(self) -> None:
         """Import the program under its other name; raises what it raises."""
-        module, code = self.load(WORKER_NAME)
-        exec(code, module.__dict__)
+        _execute(*self.load(WORKER_NAME))
 
-    def load(self, name: str) -> tuple[ModuleType, CodeType]:
+    def load(self, name: str) -> tuple[ModuleType, Sequence[Part]]:
         """Make the program's module, and set up `sys` as the program expects it."""
         if self.folder is not None:
             try:
@@ -81,7 +86,7 @@ class Program(NamedTuple):
         folder = os.path.dirname(os.path.realpath(path))
         return self._module(name, _read(path, self.target), path, self.target, folder)
 
-    def _load_module(self, name: str) -> tuple[ModuleType, CodeType]:
+    def _load_module(self, name: str) -> tuple[ModuleType, Sequence[Part]]:
         try:
             spec = importlib.util.find_spec(self.target)
             if spec is not None and spec.submodule_search_locations is not None:
@@ -90,18 +95,25 @@ class Program(NamedTuple):
             raise ProgramError(f"can't import the module {self.target}: {error}") from error
         if spec is None or spec.origin is None or not os.path.isfile(spec.origin):
             raise ProgramError(f"there is no module {self.target} that could be run with -m")
-        module, code = self._module(
+        module, found = self._module(
             name, _read(spec.origin, self.target), spec.origin, spec.origin, os.getcwd()
         )
         module.__spec__ = spec
         module.__package__ = spec.parent
-        return module, code
+        return module, found
 
     def _module(
         self, name: str, source: str | bytes, path: str, argv0: str, folder: str
-    ) -> tuple[ModuleType, CodeType]:
+    ) -> tuple[ModuleType, Sequence[Part]]:
+        # Not above: who only starts the ranks does without them.
+        import ast
+
+        from scoop_mpi.main_guard import parts, rebindable_names
+        from scoop_mpi.rebound import HOOK, ImportedNames
+
         try:
-            code = compile(source, path, "exec", dont_inherit=True)
+            tree = ast.parse(source, path)  # Python warns once for each path and line
+            found = parts(tree, path)
         except (SyntaxError, ValueError) as error:
             raise ProgramError(f"the program is no valid Python: {error}") from error
         sys.argv[:] = [argv0, *self.arguments]
@@ -113,35 +125,41 @@ class Program(NamedTuple):
             attributes["__file__"] = path
             attributes["__cached__"] = None
             attributes["__loader__"] = importlib.machinery.SourceFileLoader(name, path)
-        if name == ROOT_NAME:
-            import ast
-
-            from scoop_mpi.main_guard import names_on_every_rank
-
-            tree = ast.parse(source, path)  # Python warns once for each path and line
-            attributes["__scoop_mpi_names__"] = frozenset(names_on_every_rank(tree))
-            code = _noting_import(tree, path, module.__dict__) or code
+        guarded = frozenset[str]().union(*(part.guarded or () for part in found))
+        attributes[meanings.ATTRIBUTE] = meanings.Meanings(module, guarded)
+        has_guard = any(part.guarded is not None for part in found)
+        if name == ROOT_NAME and has_guard and (rebindable := rebindable_names(tree)):
+            attributes[HOOK] = ImportedNames(rebindable, module.__dict__)
         module.__dict__.update(attributes)
         sys.modules[ROOT_NAME] = sys.modules[WORKER_NAME] = module
-        return module, code
+        return module, found
 
 
-def _noting_import(tree: Any, path: str, namespace: dict[str, Any]) -> CodeType | None:
-    """Return the code of a program that may bind names anew, with a call where its import ends.
+def _execute(module: ModuleType, program: Sequence[Part]) -> None:
+    """Execute a program, and note between its parts what its names have come to mean."""
+    from scoop_mpi.rebound import HOOK
 
-    Args:
-        tree: the program's syntax tree, into which the call is inserted.
-        path: where the program was read.
-        namespace: the program's.
-    """
-    from scoop_mpi import main_guard, rebound
+    namespace = vars(module)
+    names: meanings.Meanings = namespace[meanings.ATTRIBUTE]
+    rebindable: ImportedNames | None = namespace.get(HOOK)
+    before: dict[str, Any] = {}
+    for part in program:
+        if part.guarded is not None:
+            if rebindable is not None:
+                rebindable.note()
+            names.begin(part.unguarded)
+            exec(part.code, namespace)
+            names.end([name for name in part.unguarded if not names.has(module, name)])
+            before = namespace.copy()
+            continue
+        names.begin()
+        exec(part.code, namespace)
+        names.end([name for name in namespace if _has_changed(name, before, namespace)])
+        before.clear()  # what is deleted under the guard is to be gone
 
-    names = main_guard.rebindable_names(tree)
-    if not names or not main_guard.insert_call(tree, rebound.HOOK):
-        return None
-    namespace[rebound.HOOK] = rebound.ImportedNames(names, namespace).note
-    code: CodeType = compile(tree, path, "exec", dont_inherit=True)
-    return code
+
+def _has_changed(name: str, before: dict[str, Any], after: dict[str, Any]) -> bool:
+    return name not in before or before[name] is not after[name]
 
 
 def _read(path: str, name: str) -> bytes:
