@@ -23,10 +23,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from scoop_mpi.errors import SerializationError, describe_callable, describe_error
+from scoop_mpi.errors import SerializationError, describe_callable, describe_error, raise_interrupt
 from scoop_mpi.serializer import (
     PLAIN,
-    USERS_ERRORS,
     Buffer,
     Payload,
     decode,
@@ -119,7 +118,8 @@ class _Reader:
             self._memo_length += pickled.memoized
         try:
             return self._unpickler.load(), None
-        except USERS_ERRORS as error:
+        except BaseException as error:
+            raise_interrupt(error)
             kinds = _kinds_in(self._data, start)
             pickled = _Pickle(self._data, start)
             if self._missing:
@@ -495,7 +495,8 @@ def _fill_block(items: Sequence[Any], first: int, by_value: bool) -> tuple[int, 
             if place > first:
                 more += size
             is_too_large = place > first and size > BLOCK_BYTES
-        except USERS_ERRORS:
+        except BaseException as error:
+            raise_interrupt(error)
             start, is_too_large = end, True
         if is_too_large:  # or can't be pickled: it gets a block of its own
             stream.truncate(start)

@@ -2,7 +2,7 @@
 
 What is typed there exists on the root alone: the workers have imported the program as it stands in
 its file. So functions and classes that are typed travel by value, also where they take the name of
-one of the program's (`UnchangedNames`).
+one of the program's (see `meanings`).
 """
 
 from __future__ import annotations
@@ -10,31 +10,11 @@ from __future__ import annotations
 import code
 import importlib.util
 import sys
-from collections.abc import Container
 from types import ModuleType
-from typing import Any
 
 from scoop_mpi import ending
 from scoop_mpi._version import __version__
 from scoop_mpi.program import ROOT_NAME, Program, ProgramError
-
-
-class UnchangedNames(Container[object]):
-    """Of the names that a module binds on every rank, those that still mean here what they did.
-
-    Args:
-        names: the names that the program binds on every rank.
-        namespace: the module's, which changes as statements are typed.
-    """
-
-    def __init__(self, names: Container[str], namespace: dict[str, Any]) -> None:
-        self._namespace = namespace
-        self._meanings = {name: value for name, value in namespace.items() if name in names}
-
-    def __contains__(self, name: object) -> bool:
-        nothing = object()
-        meaning = self._meanings.get(name, nothing) if isinstance(name, str) else nothing
-        return self._namespace.get(str(name)) is meaning
 
 
 class WithPrompt(Program):
@@ -56,12 +36,7 @@ class WithPrompt(Program):
             raised = error
         if raised is not None:
             ending.show(raised)  # as `python -i` does, for sys.exit too
-        module = sys.modules[ROOT_NAME]
-        namespace = module.__dict__
-        namespace["__scoop_mpi_names__"] = UnchangedNames(
-            namespace["__scoop_mpi_names__"], namespace
-        )
-        _interact(module)
+        _interact(sys.modules[ROOT_NAME])
 
 
 def with_prompt(program: Program) -> Program:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import opcode
 import os
 import sys
 import traceback
@@ -119,19 +120,33 @@ class CallableWrapper:
 
 
 def describe_callable(function: object) -> str:
-    """Return the name by which a user knows `function`, also of a partial, method or object."""
-    while isinstance(function, functools.partial | CallableWrapper):
-        function = function.func  # these have no names of their own
-    name = getattr(function, "__qualname__", None)
-    return name if isinstance(name, str) else type(function).__qualname__
+    """Return the name by which a user knows `function`, also of a partial, method or object.
+
+    This never fails, whatever the object does when it is asked for its name.
+    """
+    name: object = None
+    try:
+        while issubclass(type(function), functools.partial | CallableWrapper):
+            function = function.func  # type: ignore[attr-defined] # these have no names of their own
+        name = getattr(function, "__qualname__", None)
+    except BaseException as error:
+        raise_interrupt(error)
+    return name if type(name) is str else name_of_type(function)
+
+
+def name_of_type(thing: object) -> str:
+    """Return the name of an object's type, whatever its metaclass makes of names."""
+    return str(_name_of_class(type(thing)))
 
 
 def describe_error(error: BaseException) -> str:
     """Return the type and text of `error`, whatever the user's own ``__str__`` does."""
+    name = str(type.__dict__["__name__"].__get__(type(error)))
     try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__
+        return f"{name}: {error}"
+    except BaseException as failure:
+        raise_interrupt(failure)
+        return name
 
 
 def from_call(error: BaseException, function: object) -> BaseException:
@@ -207,5 +222,28 @@ def format_exception(error: BaseException) -> str:
     found = hide_our_frames(error)
     try:
         return "".join(traceback.format_exception(type(error), error, found))
-    except Exception:
+    except BaseException as failure:
+        raise_interrupt(failure)
         return "".join(traceback.format_tb(found)) + f"{describe_error(error)}\n"
+
+
+def raise_interrupt(error: BaseException) -> None:
+    """Raise `error` again if it is a real Ctrl-C.
+
+    For who makes what the user's code raises the failure of one call, of whatever type it is. A
+    KeyboardInterrupt that a line of the user's has raised itself is such a failure too. Ctrl-C
+    comes from the handler of the signal, which is ours or Python's, and so from no such line.
+    """
+    found = _traceback_of(error)
+    if not isinstance(error, KeyboardInterrupt) or found is None:
+        return
+    while found.tb_next is not None:
+        found = found.tb_next
+    instruction = found.tb_frame.f_code.co_code[found.tb_lasti]
+    if _is_ours(found) or instruction != _RAISE:
+        raise error
+
+
+_RAISE = opcode.opmap["RAISE_VARARGS"]
+# What classes of the user's can't redefine.
+_name_of_class = type.__dict__["__qualname__"].__get__

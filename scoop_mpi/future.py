@@ -259,6 +259,9 @@ class Future:
     def _asyncio_future_blocking(self) -> NoReturn:
         raise TypeError(AWAIT_OTHERWISE)
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a future can't be sent to another rank; hand over its result()")
+
     def __repr__(self) -> str:
         if self._function is not None:
             return f"<Future {describe_callable(self._function)} not done>"

@@ -23,7 +23,7 @@ from scoop_mpi.errors import CancelledError
 from scoop_mpi.pump import Pump
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.span import Task
-from scoop_mpi.waiting import ThreadWaiter
+from scoop_mpi.waiting import WAITING_WHILE_PICKLING, ThreadWaiter
 
 Job = Callable[[], object]
 
@@ -125,9 +125,7 @@ class Greenlets(HotPath, ABC):
     def park(self, waiter: GreenletWaiter, deadline: float | None) -> None:
         """Suspend the current greenlet until `waiter` is notified or `deadline` is over."""
         if self.runtime.is_stepping_here:
-            raise RuntimeError(
-                "a future can't be waited for while an object is being pickled or unpickled"
-            )
+            raise RuntimeError(WAITING_WHILE_PICKLING)
         depth, limit = self.depth, self.depth_limit
         waiter.greenlet = getcurrent()
         if self.runtime.is_stopping and waiter.greenlet is not self._main:

@@ -5,9 +5,9 @@ the program exists on every rank. Functions and classes of the program travel by
 is ``__main__.f`` on all ranks: what a worker made while it imported the program under the other
 name is renamed after that (`_rename`).
 
-What the root defines under its main guard is the exception: other ranks never come by there. The
-program's syntax tree tells which names these are (`main_guard`), and the serializer then
-sends the function or class itself.
+What the root defines under its main guard is the exception: other ranks never come by there. So
+the program is executed in parts (`main_guard`), between which its names are noted (`meanings`).
+What is not noted, or has changed since, is sent itself.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from types import CodeType, FunctionType, GetSetDescriptorType, ModuleType
-from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
+from collections.abc import Sequence
+from types import FunctionType, GetSetDescriptorType, ModuleType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 
-from scoop_mpi import program_code
+from scoop_mpi import meanings, program_code
 from scoop_mpi.program_code import ProgramCode, ProgramError
+
+if TYPE_CHECKING:
+    from scoop_mpi.main_guard import Part
+    from scoop_mpi.rebound import ImportedNames
 
 __all__ = ["ROOT_NAME", "WORKER_NAME", "Program", "ProgramError"]
 
@@ -62,18 +67,15 @@ class Program(NamedTuple):
             ProgramError: there is nothing to run.
             SyntaxError: it is no Python.
         """
-        module, code = self.load(ROOT_NAME)
-        exec(code, module.__dict__)
+        _execute(*self.load(ROOT_NAME))
 
     def import_(self) -> None:
         """Import the program under its other name; raises what it raises."""
-        module, code = self.load(WORKER_NAME)
-        exec(code, module.__dict__)
+        module, program = self.load(WORKER_NAME)
+        _execute(module, program)
         _rename(module)
-        # What comes later, from a task, is this rank's alone.
-        module.__dict__["__scoop_mpi_names__"] = frozenset(module.__dict__)
 
-    def load(self, name: str) -> tuple[ModuleType, CodeType]:
+    def load(self, name: str) -> tuple[ModuleType, Sequence[Part]]:
         """Make the program's module, and set up `sys` as the program expects it."""
         if self.folder is not None:
             try:
@@ -93,14 +95,10 @@ class Program(NamedTuple):
         sys.argv[:] = [found.name, *self.arguments]
         module = ModuleType(name)
         module.__dict__.update({"__builtins__": builtins, **found.attributes})
-        code = found.code
-        if name == ROOT_NAME:
-            code = _for_the_root(found, module.__dict__)
+        program = _parts_of(found, module)
         # Under both names on each rank: what a worker has sent may hold either.
         sys.modules[ROOT_NAME] = sys.modules[WORKER_NAME] = module
-        if name != ROOT_NAME and not found.is_guarded:
-            code = compile("", found.code.co_filename, "exec", dont_inherit=True)
-        return module, code
+        return module, program
 
     def _find(self, name: str) -> ProgramCode:
         if self.kind == "module":
@@ -115,27 +113,58 @@ class Program(NamedTuple):
         return program_code.of_text(self.text, "<stdin>", STANDARD_INPUT, {})
 
 
-def _for_the_root(found: ProgramCode, namespace: dict[str, Any]) -> CodeType:
-    """Note in the program's namespace which names every rank has; return what is to be run.
-
-    That is the program, with a call where its import ends if it may bind names anew.
-    """
-    if found.source is None or not found.is_guarded:
-        namespace["__scoop_mpi_names__"] = frozenset()
-        return found.code
+def _parts_of(found: ProgramCode, module: ModuleType) -> Sequence[Part]:
+    """Return what is to be executed in `module`, which gets what notes its names."""
+    # Not above: who only starts the ranks does without them.
     import ast
 
-    from scoop_mpi import main_guard, rebound
+    from scoop_mpi.main_guard import Part, parts, rebindable_names
+    from scoop_mpi.rebound import HOOK, ImportedNames
 
     path = found.code.co_filename
-    tree = ast.parse(found.source, path)  # Python warns once for each path and line
-    namespace["__scoop_mpi_names__"] = frozenset(main_guard.names_on_every_rank(tree))
-    names = main_guard.rebindable_names(tree)
-    if not names or not main_guard.insert_call(tree, rebound.HOOK):
-        return found.code
-    namespace[rebound.HOOK] = rebound.ImportedNames(names, namespace).note
-    code: CodeType = compile(tree, path, "exec", dont_inherit=True)
-    return code
+    namespace = module.__dict__
+    is_root = module.__name__ == ROOT_NAME
+    if not found.is_guarded and not is_root:
+        program = [Part(compile("", path, "exec", dont_inherit=True))]
+    elif not found.is_guarded or found.source is None:
+        # Nothing tells on the root which names of it every rank has: none, as far as it knows.
+        program = [Part(found.code, frozenset() if is_root else None)]
+    else:
+        tree = ast.parse(found.source, path)  # Python warns once for each path and line
+        rebindable = rebindable_names(tree) if is_root else None
+        program = parts(tree, path)
+        if rebindable and any(part.guarded is not None for part in program):
+            namespace[HOOK] = ImportedNames(rebindable, namespace)
+    guarded = frozenset[str]().union(*(part.guarded or () for part in program))
+    namespace[meanings.ATTRIBUTE] = meanings.Meanings(module, guarded)
+    return program
+
+
+def _execute(module: ModuleType, program: Sequence[Part]) -> None:
+    """Execute a program, and note between its parts what its names have come to mean."""
+    from scoop_mpi.rebound import HOOK
+
+    namespace = vars(module)
+    names: meanings.Meanings = namespace[meanings.ATTRIBUTE]
+    rebindable: ImportedNames | None = namespace.get(HOOK)
+    before: dict[str, Any] = {}
+    for part in program:
+        if part.guarded is not None:
+            if rebindable is not None:
+                rebindable.note()
+            names.begin(part.unguarded)
+            exec(part.code, namespace)
+            names.end([name for name in part.unguarded if not names.has(module, name)])
+            before = namespace.copy()
+            continue
+        names.begin()
+        exec(part.code, namespace)
+        names.end([name for name in namespace if _has_changed(name, before, namespace)])
+        before.clear()  # what is deleted under the guard is to be gone
+
+
+def _has_changed(name: str, before: dict[str, Any], after: dict[str, Any]) -> bool:
+    return name not in before or before[name] is not after[name]
 
 
 def _rename(module: ModuleType) -> None:

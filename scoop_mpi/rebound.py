@@ -5,9 +5,8 @@ else, a function that reads it computes with one value there and with another el
 calls run where is chance. That is no error, as the program may mean it; but it is warned of, once
 for each name.
 
-The root runs the program where others import it, so its import has no end that could be seen from
-outside. The program's code itself calls `ImportedNames.note` where its main guard begins
-(`main_guard` has it do so), and only a program that binds names at both places does.
+The root runs the program where others import it. Its import ends where its main guard begins: there
+`program` calls `ImportedNames.note`, if the program binds names at both places.
 
 A name that tasks bind, as they do with a counter or a cache, is theirs: nobody is warned of it.
 """
@@ -22,9 +21,10 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from scoop_mpi.errors import CallableWrapper, describe_callable, users_stacklevel
-from scoop_mpi.serializer import PLAIN, is_importable
+from scoop_mpi.references import reference_to
+from scoop_mpi.serializer import PLAIN
 
-# How the program's code finds `ImportedNames.note`, and so does `warn_of`.
+# The program's `ImportedNames` are a name of the program's.
 HOOK = "__scoop_mpi_imported__"
 _REMEMBERED = 256  # functions; a program that makes more has its memory start anew
 _MISSING = object()
@@ -113,7 +113,7 @@ def warn_of(function: object) -> None:
     names = sys.modules["__main__"].__dict__.get(HOOK)
     if names is None:
         return
-    for name in names.__self__.rebound(function):
+    for name in names.rebound(function):
         warnings.warn(
             f"{name} has been bound anew since the program was imported, and "
             f"{describe_callable(function)} reads it: on other ranks it is still what the import "
@@ -136,7 +136,7 @@ def _is_sent_by_name(thing: object) -> bool:
         core = core.__self__
     if not issubclass(type(core), (FunctionType, type, functools._lru_cache_wrapper)):
         core = type(core)
-    return is_importable(core)
+    return reference_to(core) is not None
 
 
 def _functions_of(thing: object) -> Iterator[FunctionType]:

@@ -20,18 +20,23 @@ import functools
 import io
 import pickle
 import sys
-from collections.abc import Callable, Iterable
-from types import BuiltinFunctionType, FunctionType, NoneType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
+from scoop_mpi.arrays import reduce_array, reduce_view
 from scoop_mpi.errors import (
     RemoteTraceback,
     SerializationError,
     describe_callable,
     describe_error,
     format_exception,
+    name_of_type,
+    raise_interrupt,
 )
 from scoop_mpi.holds import Hold, Keeper
+from scoop_mpi.references import METHODS, reference_to
 
 Buffer = Any
 # The pickle stream and the large buffers that it refers to. After them come a `Keeper` for each
@@ -46,9 +51,6 @@ PROTOCOL = 5
 _SET_CAUSE = BaseException.__dict__["__cause__"].__set__
 # Types whose objects can't fail to be sent, and run no code of the user's on the way.
 PLAIN = frozenset({int, float, bool, str, bytes, complex, NoneType})
-_NAMED = (FunctionType, type)  # what is sent by reference if it can be
-# What a user's __reduce__ or __setstate__ may raise. Ctrl-C isn't among them.
-USERS_ERRORS = (Exception, SystemExit, GeneratorExit)
 
 
 class EncodedError(NamedTuple):
@@ -83,14 +85,16 @@ def encode(
     how = out_of_band_bytes, reduce_array
     try:
         return _encode(thing, *how, by_value=False)
-    except USERS_ERRORS:
-        try:
-            return _encode(thing, *how, by_value=True)
-        except USERS_ERRORS as error:
-            kind = type(thing).__qualname__
-            raise SerializationError(
-                f"an object of type {kind} can't be sent to another rank: {describe_error(error)}"
-            ) from error
+    except BaseException as error:
+        raise_interrupt(error)
+    try:
+        return _encode(thing, *how, by_value=True)
+    except BaseException as error:
+        raise_interrupt(error)
+        raise SerializationError(
+            f"an object of type {name_of_type(thing)} can't be sent to another rank: "
+            f"{describe_error(error)}"
+        ) from error
 
 
 def decode(payload: Payload) -> Any:
@@ -102,7 +106,8 @@ def decode(payload: Payload) -> Any:
     data, buffers = payload
     try:
         return pickle.loads(data, buffers=buffers)
-    except USERS_ERRORS as error:
+    except BaseException as error:
+        raise_interrupt(error)
         raise SerializationError(
             f"an object of type {_first_class_in(data)} can't be unpickled on the rank that "
             f"received it: {describe_error(error)}"
@@ -184,11 +189,11 @@ class PayloadPickler(pickle.Pickler):
     """What both picklers of payloads have in common.
 
     Attributes:
-        reduce_array: how numpy arrays are pickled; None: as `_reduce_read_only_array` does.
+        reduce_array: how numpy arrays are pickled; by default so that they arrive writable.
         holds: on shared constants, those that have been met; None: none.
     """
 
-    reduce_array: Callable[[Any], Any] | None = None
+    reduce_array: Callable[[Any], Any] = staticmethod(reduce_array)
     holds: dict[Hold, None] | None = None
 
     def meet(self, hold: Hold) -> tuple[Any, ...]:
@@ -209,18 +214,7 @@ class _ReferencePickler(PayloadPickler):
     def reducer_override(self, thing: Any) -> Any:
         if type(thing) is Hold:
             return self.meet(thing)
-        if not _has_own_way(thing) and not is_importable(thing):
-            raise _NeedsValue(thing)
-        return (self.reduce_array or _reduce_read_only_array)(thing)
-
-
-def _has_own_way(thing: Any) -> bool:
-    """Say whether pickle knows how to send `thing` without being told.
-
-    So it does with all but functions and classes, and also with classes whose metaclass has
-    registered a way with `copyreg`, as that of DEAP's creator has.
-    """
-    return not isinstance(thing, _NAMED) or type(thing) in copyreg.dispatch_table
+        return _reduce(thing, self.reduce_array)
 
 
 @functools.cache
@@ -229,83 +223,85 @@ def _value_pickler() -> type[PayloadPickler]:
 
     It is made when it is first needed: cloudpickle takes longer to import than all the rest.
     """
-    import cloudpickle
+    from scoop_mpi.definitions import Definitions
 
-    class ValuePickler(PayloadPickler, cloudpickle.Pickler):  # type: ignore[misc]
+    class ValuePickler(PayloadPickler, Definitions):
         def reducer_override(self, thing: Any) -> Any:
-            if type(thing) is Hold:
+            kind = type(thing)
+            if kind is Hold:
                 return self.meet(thing)
-            if not isinstance(thing, _NAMED):
-                return (self.reduce_array or _reduce_read_only_array)(thing)
-            if _has_own_way(thing) or is_importable(thing):
-                return NotImplemented
-            return super().reducer_override(thing)
+            if kind in self.ways:
+                return self.ways[kind](thing)
+            with suppress(_NeedsValue):
+                return _reduce(thing, self.reduce_array)
+            return self.reduce_by_value(thing)
 
     return ValuePickler
 
 
-def _reduce_read_only_array(thing: Any) -> Any:
-    """Have a read-only numpy array come out writable: what arrives belongs to who gets it.
-
-    Pickle would mark its buffer as read-only. What is not such an array goes its usual way.
-    """
-    kind = type(thing)
-    if (
-        kind.__name__ != "ndarray"
-        or kind.__module__ != "numpy"
-        or thing.flags.writeable
-        or not thing.flags.forc
-        or thing.dtype.hasobject
-    ):
-        return NotImplemented
-    content = pickle.PickleBuffer(thing.ravel(order="K").view("u1")) if thing.nbytes else b""
-    order = "C" if thing.flags.c_contiguous else "F"
-    return _restore_array, (content, thing.dtype, thing.shape, order)
-
-
-def _restore_array(content: Buffer, dtype: Any, shape: tuple[int, ...], order: str) -> Any:
-    """Return the array of `_reduce_read_only_array`.
+def _reduce(thing: Any, reduce_array: Callable[[Any], Any]) -> Any:
+    """Reduce an object that is not of a built-in type: return what `pickle` calls a reduction.
 
     Args:
-        content: its bytes, or a read-only view of the memory in which they came. Where that is
-            part of something larger, as with a constant in shared memory, it is to stay read-only.
-        dtype: what the bytes mean.
-        shape: the array's.
-        order: how its elements lie in memory, "C" or "F".
+        thing: the object.
+        reduce_array: see `encode`.
+
+    Raises:
+        _NeedsValue: it has a name, but none by which other ranks find it.
     """
-    import numpy
+    kind = type(thing)  # never `isinstance`: what a proxy says of its class is another's
+    way = _WAYS.get(kind)
+    if way is not None:
+        return way(thing)
+    if issubclass(kind, type):
+        return _reduce_named(thing)
+    if callable(thing):
+        return _reduce_callable(thing)
+    return reduce_array(thing)
 
-    if isinstance(content, memoryview):
-        if memoryview(content.obj).nbytes == content.nbytes:
-            content = content.obj
-    else:
-        content = bytearray(content)
-    array: Any = numpy.frombuffer(content, dtype) if len(content) else numpy.empty(0, dtype)
-    return array.reshape(shape, order=order)
+
+def _reduce_named(thing: Any, name: str | None = None) -> Any:
+    """Reduce what is known by a name, its qualified one unless another is given."""
+    reference = reference_to(thing, name)
+    if reference is None:
+        raise _NeedsValue(thing)
+    return reference.name if reference.is_own else reference.__reduce__()
 
 
-def is_importable(thing: Any) -> bool:
-    """Say whether every rank finds this function or class under its own name."""
-    module_name = getattr(thing, "__module__", None)
-    name = getattr(thing, "__qualname__", None)
-    module = sys.modules.get(module_name) if isinstance(module_name, str) else None
-    if module is None or not isinstance(name, str) or "<locals>" in name:
-        return False
-    found: Any = module
-    first, *rest = name.split(".")
-    importable_names = getattr(module, "__scoop_mpi_names__", None)
-    if importable_names is not None and first not in importable_names:
-        return False  # defined by the program, but where only the root goes
-    for part in (first, *rest):
-        found = getattr(found, part, None)
-    if module_name == "__main__" and importable_names is None:
-        return False
-    return found is thing
+def _reduce_callable(thing: Any) -> Any:
+    """Reduce an object that may be known by a name: a cached function, a ufunc, a wrapper."""
+    reference = reference_to(thing)
+    if reference is not None:
+        return reference.name if reference.is_own else reference.__reduce__()
+    way = copyreg.dispatch_table.get(type(thing))
+    return _unless_named(thing, thing.__reduce_ex__(PROTOCOL) if way is None else way(thing))
+
+
+def _reduce_variable(thing: Any) -> Any:
+    """Reduce a variable of types."""
+    return _unless_named(thing, thing.__reduce_ex__(PROTOCOL))
+
+
+def _unless_named(thing: Any, reduction: Any) -> Any:
+    """Return `reduction`, unless it is a name, by which pickle would look for `thing` itself."""
+    return _reduce_named(thing, reduction) if type(reduction) is str else reduction
+
+
+_WAYS: dict[type, Callable[[Any], Any]] = {
+    **METHODS,
+    FunctionType: _reduce_named,
+    memoryview: reduce_view,
+    TypeVar: _reduce_variable,
+    ParamSpec: _reduce_variable,
+}
 
 
 def is_named(function: object) -> bool:
     """Say whether a function travels by its name alone: to send it runs no code of the user's."""
-    return type(function) in (FunctionType, BuiltinFunctionType) and is_importable(function)
+    kind = type(function)
+    if kind is BuiltinFunctionType:
+        return type(function.__self__) is ModuleType  # type: ignore[attr-defined] # or a method
+    return kind is FunctionType and reference_to(function) is not None
 
 
 def _first_class_in(data: Buffer) -> str:
@@ -330,14 +326,15 @@ class FunctionCodec:
     """Seals and opens functions, remembering those that travel by name.
 
     A rank sends and receives the same few functions again and again. What goes by value is not
-    remembered: a closure may have changed between two spans.
+    remembered: a closure may have changed between two spans. Nor is a function whose name has come
+    to mean another since.
     """
 
     _REMEMBERED = 256  # functions; a program that makes more has its memory start anew
 
     def __init__(self) -> None:
-        self._payloads: dict[Callable[..., Any], Payload] = {}
-        self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._payloads: dict[Callable[..., Any], tuple[Payload, _Place]] = {}
+        self._functions: dict[bytes, tuple[Callable[..., Any], _Place]] = {}
 
     def seal(self, function: Callable[..., Any]) -> Payload:
         """Return `function` as a payload.
@@ -345,19 +342,20 @@ class FunctionCodec:
         Raises:
             SerializationError: it can't be pickled; the text names it.
         """
-        by_name = isinstance(function, FunctionType)
-        if by_name and (known := self._payloads.get(function)) is not None:
-            return known
+        if type(function) is FunctionType and (known := self._payloads.get(function)) is not None:
+            payload, (names, name) = known
+            if names.get(name) is function:
+                return payload
         try:
             payload = encode(function)
         except SerializationError as error:
             raise SerializationError(
                 f"the function {describe_callable(function)} can't be sent to another rank: {error}"
             ) from error
-        if by_name and is_importable(function):
+        if (place := _place_of(function)) is not None:
             if len(self._payloads) >= self._REMEMBERED:
                 self._payloads.clear()
-            self._payloads[function] = payload
+            self._payloads[function] = payload, place
         return payload
 
     def open(self, payload: Payload) -> Callable[..., Any]:
@@ -369,21 +367,37 @@ class FunctionCodec:
         data, buffers = payload
         is_small = type(data) is bytes and not buffers
         if is_small and (known := self._functions.get(data)) is not None:
-            return known
+            remembered, (names, name) = known
+            if names.get(name) is remembered:
+                return remembered
         try:
             function: Callable[..., Any] = decode(payload)
         except SerializationError as error:
             raise SerializationError(f"the function of the call: {error}") from error
-        if is_small and isinstance(function, FunctionType) and is_importable(function):
+        if is_small and (place := _place_of(function)) is not None:
             if len(self._functions) >= self._REMEMBERED:
                 self._functions.clear()
-            self._functions[data] = function
+            self._functions[data] = function, place
         return function
+
+
+# The names of a module of this rank's, and which of them is meant.
+_Place = tuple[Mapping[str, object], str]
+
+
+def _place_of(function: Any) -> _Place | None:
+    """Return where this rank has a function that travels by its module's name for it, or None."""
+    if type(function) is not FunctionType:
+        return None
+    reference = reference_to(function)
+    if reference is None or "." in reference.name:
+        return None
+    return vars(sys.modules[reference.module]), reference.name
 
 
 def encode_error(error: BaseException, rank: int, host: str) -> EncodedError:
     """Return an exception, and what it would have printed on the rank where it was raised."""
-    type_name = type(error).__qualname__
+    type_name = name_of_type(error)
     text = format_exception(error)
     try:
         payload, reason = encode(error), ""
@@ -407,7 +421,7 @@ def decode_error(encoded: EncodedError) -> BaseException:
             error = SerializationError(
                 f"the task raised {encoded.type_name}, which can't be unpickled: {broken}"
             )
-        if not isinstance(error, BaseException):  # a __reduce__ that returns something else
+        if not issubclass(type(error), BaseException):  # a __reduce__ that returns something else
             error = SerializationError(
                 f"the task raised {encoded.type_name}, which unpickles as no exception"
             )

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from scoop_mpi.hub import Hub
 
 
+WAITING_WHILE_PICKLING = (
+    "a future can't be waited for while an object is being pickled or unpickled"
+)
+
+
 class Waiter(Protocol):
     """Somebody who waits to be notified. Notifications may be spurious: look again."""
 
@@ -45,6 +50,8 @@ class ThreadWaiter:
     def wait(self, deadline: float | None) -> bool:
         """See `Waiter`."""
         runtime = self._hub.runtime
+        if runtime.is_stepping_here:
+            raise RuntimeError(WAITING_WHILE_PICKLING)
         self._hub.waiting_threads[self] = None
         try:
             if runtime.is_stopping:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from scoop_mpi.columns import Batch, Column
 from scoop_mpi.functions import FunctionOnWire
 from scoop_mpi.future import Future
+from scoop_mpi.meanings import ATTRIBUTE, Meanings
 from scoop_mpi.messages import (
     ConstantsProposed,
     Message,
@@ -146,12 +147,13 @@ def the_tree(count: int, first: int = 0) -> str:
 def main_module(source: str, names_on_every_rank: set[str] | None) -> Iterator[types.ModuleType]:
     """Let a module made of `source` be the program, as on the root."""
     module = types.ModuleType("__main__")
-    if names_on_every_rank is not None:
-        module.__dict__["__scoop_mpi_names__"] = frozenset(names_on_every_rank)
     before = sys.modules["__main__"]
     sys.modules["__main__"] = module
     try:
         exec(source, module.__dict__)
+        if names_on_every_rank is not None:
+            module.__dict__[ATTRIBUTE] = meanings = Meanings(module)
+            meanings.end(names_on_every_rank)
         yield module
     finally:
         sys.modules["__main__"] = before

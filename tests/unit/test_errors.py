@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import concurrent.futures
 import functools
 import os
 import pickle
+import signal
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,8 +21,10 @@ from scoop_mpi.errors import (
     RemoteTraceback,
     SerializationError,
     describe_callable,
+    describe_error,
     format_exception,
     hide_our_frames,
+    raise_interrupt,
 )
 
 
@@ -207,3 +212,85 @@ class Frozen(Exception):
 
 def test_an_exception_that_forbids_changes_is_shown_all_the_same() -> None:
     assert frames(caught(call, HAND_ON, raise_again, Frozen())) == ["call", "raise_again"]
+
+
+# ------------------------------------------------------------ whatever the user's code raises
+
+
+class Odd(BaseException):
+    """No `Exception`, as `asyncio.CancelledError` and what some libraries raise."""
+
+
+RAISED = [
+    KeyError,
+    ValueError,
+    SystemExit,
+    GeneratorExit,
+    KeyboardInterrupt,
+    asyncio.CancelledError,
+]
+
+
+def raising(kind: type[BaseException]) -> Callable[..., Any]:
+    def raise_it(*_: object) -> Any:
+        raise kind("on purpose")
+
+    return raise_it
+
+
+@pytest.mark.parametrize("kind", RAISED)
+def test_a_callable_is_described_whatever_it_raises(kind: type[BaseException]) -> None:
+    class Rude:
+        __getattr__ = raising(kind)
+        __class__ = property(raising(kind))
+
+        def __call__(self) -> None: ...
+
+    assert describe_callable(Rude()).endswith("Rude")
+    assert describe_callable(functools.partial(Rude())).endswith("Rude")
+
+
+def test_a_callable_is_described_whatever_its_metaclass_says() -> None:
+    class Meta(type):
+        def __getattribute__(cls, name: str) -> Any:
+            if name in ("__name__", "__qualname__", "__module__"):
+                raise Odd
+            return super().__getattribute__(name)
+
+    class Rude(metaclass=Meta):
+        def __call__(self) -> None: ...
+
+    class RudeError(ValueError, metaclass=Meta): ...
+
+    assert describe_callable(Rude()).endswith("Rude")
+    error = RudeError("text")
+    assert describe_error(error) == "RudeError: text"
+    assert "RudeError" in format_exception(raise_it(error))
+
+
+@pytest.mark.parametrize("kind", RAISED)
+def test_an_exception_is_described_whatever_its_text_raises(kind: type[BaseException]) -> None:
+    class Rude(Exception):
+        __str__ = __repr__ = raising(kind)
+        __traceback__ = property(raising(kind))
+
+    assert describe_error(Rude()) == "Rude"
+    assert "Rude" in format_exception(Rude())
+
+
+def test_ctrl_c_is_told_from_an_interrupt_that_the_users_code_raises() -> None:
+    def raised_by_a_line() -> None:
+        raise KeyboardInterrupt
+
+    def pressed() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    raise_interrupt(ValueError())
+    for raise_it, is_real in ((raised_by_a_line, False), (pressed, True)):
+        with pytest.raises(KeyboardInterrupt) as caught:
+            raise_it()
+        if is_real:
+            with pytest.raises(KeyboardInterrupt):
+                raise_interrupt(caught.value)
+        else:
+            raise_interrupt(caught.value)

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from scoop_mpi.errors import hide_our_frames
-from scoop_mpi.main_guard import names_on_every_rank
+from scoop_mpi.main_guard import parts
+from scoop_mpi.meanings import ATTRIBUTE, Meanings
 from scoop_mpi.program import ROOT_NAME, WORKER_NAME, Program, ProgramError
 
 WriteProgram = Callable[..., Path]
@@ -37,10 +38,20 @@ def _restore_sys() -> Iterator[None]:
 
 
 def names_in(source: str) -> set[str]:
-    return names_on_every_rank(ast.parse(textwrap.dedent(source)))
+    """Return what statements bind on every rank that stand beside a main guard, in one block."""
+    lines = [*textwrap.dedent(source).splitlines(), "if __name__ == '__main__': pass"]
+    block = "try:\n" + textwrap.indent("\n".join(lines), " ") + "\nfinally: pass"
+    (part,) = parts(ast.parse(block), "prog.py")
+    return set(part.unguarded)
 
 
-# ------------------------------------------------------------ names
+def guarded_names(source: str) -> set[str]:
+    """Return what a program binds under its main guards."""
+    names: set[str] = set()
+    return names.union(*(part.guarded or () for part in parts(ast.parse(source), "prog.py")))
+
+
+# ------------------------------------------------------------ names, and what they mean
 
 
 @pytest.mark.parametrize(
@@ -85,19 +96,25 @@ GUARDS = [
     "if __name__ == '__main__' and x:",
     "if x and __name__ == '__main__':",
     "if __name__ in {'__main__', '__mp_main__'}:",
+    "if __name__ != '__main__':",
+    "if not __name__ == '__main__':",
+    "if scoop.IS_ORIGIN:",
+    "if not IS_ORIGIN:",
 ]
 
 
 @pytest.mark.parametrize("guard", GUARDS)
 def test_what_is_bound_under_the_main_guard_is_the_roots_alone(guard: str) -> None:
     body = "\n def f(): pass\n import m\n for x in y:\n  class C: pass\n"
-    assert names_in(f"def before(): pass\n{guard}{body}\nafter = 1") == {"before", "after"}
+    source = f"def before(): pass\n{guard}{body}\nafter = 1"
+    assert guarded_names(source) == {"f", "m", "x", "C"}
+    assert names_in(source) == {"before", "after"}
 
 
 @pytest.mark.parametrize("guard", GUARDS)
-def test_the_other_branch_of_the_guard_is_everybodys(guard: str) -> None:
-    assert names_in(f"{guard}\n a = 1\nelse:\n b = 1") == {"b"}
-    assert names_in(f"{guard}\n a = 1\nelif x:\n b = 1\nelse:\n c = 1") == {"b", "c"}
+def test_what_is_bound_in_the_guards_other_branch_is_not_the_roots(guard: str) -> None:
+    assert guarded_names(f"{guard}\n a = 1\nelse:\n b = 1") == {"a", "b"}
+    assert guarded_names(f"{guard}\n a = 1\nelif x:\n b = 1\nelse:\n c = 1") == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("guard", GUARDS)
@@ -124,11 +141,6 @@ def test_a_guard_within_a_try_is_one() -> None:
     assert names_in(source) == set()
 
 
-@pytest.mark.parametrize("guard", ["if __name__ != '__main__':", "if not __name__ == '__main__':"])
-def test_the_other_branch_of_an_inverted_guard_is_the_roots_alone(guard: str) -> None:
-    assert "b" not in names_in(f"{guard}\n a = 1\nelse:\n b = 1")
-
-
 @pytest.mark.parametrize(
     "test", ["if x == '__main__':", "if __name__ == 'other':", "if __name__:", "if x:"]
 )
@@ -144,8 +156,8 @@ def test_other_conditions_are_no_guards(test: str) -> None:
         "f = None\nif __name__ == '__main__':\n for x in y:\n  f = x",
     ],
 )
-def test_a_name_that_the_root_binds_anew_is_the_roots_alone(source: str) -> None:
-    assert "f" not in names_in(source)
+def test_a_name_that_is_bound_under_a_guard_too_is_the_roots_alone(source: str) -> None:
+    assert "f" in guarded_names(source)
 
 
 # ------------------------------------------------------------ scripts
@@ -320,8 +332,8 @@ def test_a_program_that_is_compiled_has_no_names_that_every_rank_has(
 ) -> None:
     compiled = tmp_path / "compiled.pyc"
     py_compile.compile(str(write_program(SCRIPT)), str(compiled), doraise=True)
-    module, _ = Program("script", str(compiled)).load(ROOT_NAME)
-    assert not module.__dict__["__scoop_mpi_names__"]  # so all of it goes by value
+    Program("script", str(compiled)).run()
+    assert not kept_now()  # so all of it goes by value
     compiled.write_bytes(b"\0" * 20)
     with pytest.raises(ProgramError, match=r"compiled\.pyc"):
         Program("script", str(compiled)).run()
@@ -346,7 +358,7 @@ def test_a_main_file_without_a_guard_is_the_roots_alone(kind: str, tmp_path: Pat
     assert "ran" not in sys.modules["__main__"].__dict__
     program.run()
     assert "ran" in sys.modules["__main__"].__dict__
-    assert not sys.modules["__main__"].__dict__["__scoop_mpi_names__"]
+    assert not kept_now()
 
 
 MADE_AT_IMPORT = """
@@ -441,18 +453,137 @@ def test_a_function_of_the_root_is_found_by_a_worker_and_back(write_program: Wri
     assert pickle.loads(sent) is sys.modules["__main__"].__dict__["double"]
 
 
-def test_only_the_root_has_to_work_out_which_names_are_everybodys(
-    write_program: WriteProgram,
-) -> None:
-    program = Program("script", str(write_program(SCRIPT)))
-    root, _ = program.load(ROOT_NAME)
-    assert "double" in root.__dict__["__scoop_mpi_names__"]
-    assert "ran" not in root.__dict__["__scoop_mpi_names__"]
-    worker, _ = program.load(WORKER_NAME)
-    assert "__scoop_mpi_names__" not in worker.__dict__
-    program.import_()
-    worker = sys.modules[WORKER_NAME]
-    assert "double" in worker.__dict__["__scoop_mpi_names__"]
+def kept_names(source: str, *, on_root: bool = True) -> set[str]:
+    """Run a program; return which of its names mean what they mean on every rank."""
+    program = Program("code", textwrap.dedent(source))
+    (program.run if on_root else program.import_)()
+    return kept_now()
+
+
+def kept_now() -> set[str]:
+    """Return which names of the program that was run last mean what they mean on every rank."""
+    module = sys.modules[ROOT_NAME]
+    meanings = vars(module)[ATTRIBUTE]
+    assert isinstance(meanings, Meanings)
+    return {
+        name
+        for name, meaning in vars(module).items()
+        if not name.startswith("__") and meanings.is_kept(module, name, meaning)
+    }
+
+
+@pytest.mark.parametrize("on_root", [True, False], ids=["root", "worker"])
+def test_names_keep_the_meaning_that_the_import_gave_them(on_root: bool) -> None:
+    source = """
+        import math
+        from math import *
+
+        def f(): pass
+
+        globals()["g"] = f
+        exec("class C: pass")
+        if __name__ == "__main__":
+            def guarded(): pass
+        else:
+            def other(): pass
+        def after(): pass
+    """
+    names = kept_names(source, on_root=on_root)
+    assert names >= {"math", "pi", "f", "g", "C", "after"}
+    assert not names & {"guarded", "other"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "f = None",
+        "change()",
+        "globals().update(f=None)",
+        "import sys; sys.modules['__main__'].f = None",
+        "exec('f = None')",
+        "del f; f = None",
+        "first, (f, second) = 1, (2, 3)",
+    ],
+)
+def test_a_name_that_the_root_binds_anew_is_the_roots_alone(change: str) -> None:
+    source = f"""
+        def change():
+            global f
+            f = None
+        def f(): pass
+        def g(): pass
+        if __name__ == "__main__":
+            {change}
+        h = f
+    """
+    assert kept_names(source) & {"f", "g", "h"} == {"g", "h"}
+
+
+def test_a_name_can_get_its_meaning_after_a_guard() -> None:
+    source = """
+        f = 1.5
+        if __name__ == "__main__":
+            ran = True
+        f = 2.5
+        if __name__ == "__main__":
+            ran_again = True
+    """
+    assert kept_names(source) == {"f"}
+
+
+@pytest.mark.parametrize("on_root", [True, False], ids=["root", "worker"])
+def test_names_bound_beside_a_guard_in_one_block(on_root: bool) -> None:
+    source = """
+        seen = []
+        try:
+            def f(): pass
+            if __name__ == "__main__":
+                f_was_kept = __scoop_mpi_meanings__.is_kept(
+                    __import__("sys").modules["__main__"], "f", f
+                )
+                assert f_was_kept
+                def g(): pass
+        finally:
+            def h(): pass
+    """
+    assert kept_names(source, on_root=on_root) & {"f", "g", "h"} == {"f", "h"}
+
+
+def test_what_the_program_deletes_is_not_kept_alive() -> None:
+    source = """
+        import weakref
+
+        class Large: pass
+
+        large = Large()
+        is_alive = weakref.ref(large)
+        if __name__ == "__main__":
+            del large
+            assert is_alive() is None
+    """
+    Program("code", textwrap.dedent(source)).run()
+
+
+def test_a_module_may_change_after_the_import() -> None:
+    source = """
+        import json
+        import string
+
+        if __name__ == "__main__":
+            before = string.capwords
+            string.capwords = string.added = lambda text: text
+    """
+    Program("code", textwrap.dedent(source)).run()
+    program = sys.modules[ROOT_NAME]
+    string, meanings = vars(program)["string"], vars(program)[ATTRIBUTE]
+    try:
+        assert meanings.is_kept(string, "Template", string.Template)
+        assert not meanings.is_kept(string, "capwords", string.capwords)
+        assert not meanings.is_kept(string, "added", string.added)
+    finally:
+        string.capwords = vars(program)["before"]
+        del string.added
+    assert meanings.is_kept(string, "capwords", string.capwords)
 
 
 def test_the_packages_own_future_statements_are_not_the_programs(
@@ -467,6 +598,23 @@ def test_a_program_may_have_future_statements(write_program: WriteProgram) -> No
     source = '"""Text."""\nfrom __future__ import annotations\ndef f(x: not_defined): pass\n'
     Program("script", str(write_program(source))).run()
     assert sys.modules["__main__"].__doc__ == "Text."
+
+
+def test_a_programs_parts_share_its_future_statements(write_program: WriteProgram) -> None:
+    source = """
+        from __future__ import annotations
+
+        if __name__ == "__main__":
+            def guarded(x: not_defined): pass
+
+        "no documentation"
+        def after(x: not_defined): pass
+    """
+    Program("script", str(write_program(source))).run()
+    program = sys.modules["__main__"]
+    assert program.__doc__ is None
+    assert vars(program)["guarded"].__annotations__ == {"x": "not_defined"}
+    assert vars(program)["after"].__annotations__ == {"x": "not_defined"}
 
 
 def test_a_program_may_have_an_encoding_of_its_own(tmp_path: Path) -> None:
@@ -510,9 +658,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def load_module(target: str) -> ModuleType:
-    module, code = Program("module", target, ("-v",)).load(ROOT_NAME)
-    exec(code, module.__dict__)
-    return module
+    Program("module", target, ("-v",)).run()
+    return sys.modules[ROOT_NAME]
 
 
 def test_a_module_finds_what_python_gives_it(package: Path) -> None:

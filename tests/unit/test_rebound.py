@@ -24,7 +24,7 @@ found = {}
 
 def check(function):
     names = globals().get(rebound.HOOK)
-    found[getattr(function, "__name__", "?")] = names.__self__.rebound(function) if names else []
+    found[getattr(function, "__name__", "?")] = names.rebound(function) if names else []
 
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 import pickle
@@ -33,6 +34,7 @@ from tests.unit.helpers import (
     Ununpicklable,
     column_over_the_wire,
     main_module,
+    make_future,
     payload_over_the_wire,
 )
 from tests.unit.things import nested
@@ -74,19 +76,51 @@ def test_bytes_of_100_megabytes_survive() -> None:
     assert sent(bytearray(text)) == text
 
 
+VIEWS = {
+    "of bytes": memoryview(b"abcdef"),
+    "of nothing": memoryview(b""),
+    "with gaps": memoryview(bytearray(b"abcdef"))[::2],
+    "backwards": memoryview(b"abcdef")[::-1],
+    "of one item": memoryview(bytearray(8)).cast("d", ()),
+    "of numbers": memoryview(bytes(OUT_OF_BAND_BYTES)).cast("q"),
+    "of no numbers": memoryview(b"").cast("d"),
+    "of two dimensions": np.arange(6.0).reshape(2, 3).data,
+    "in Fortran's order": np.arange(6.0).reshape(2, 3).T.data,
+    "large": memoryview(bytearray(3 * OUT_OF_BAND_BYTES)),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
+def test_a_memoryview_arrives_as_one(view: memoryview) -> None:
+    received = sent(view)
+    assert type(received) is memoryview
+    assert received.tobytes() == view.tobytes()
+    assert (received.format, received.shape) == (view.format, view.shape)
+    assert received.readonly == view.readonly
+
+
+def test_a_memoryview_is_sent_from_its_own_memory_and_received_into_new() -> None:
+    content = bytearray(3 * OUT_OF_BAND_BYTES)
+    payload = encode(memoryview(content))
+    assert len(payload[1]) == 1
+    received = decode(payload_over_the_wire(payload))
+    received[0] = 1
+    assert content[0] == 0
+
+
 @pytest.mark.parametrize(
     "view",
     [
-        memoryview(b"abcdef"),
-        memoryview(bytearray(b"abcdef"))[::2],
-        memoryview(b"abcdef")[::-1],
-        np.arange(6.0).reshape(2, 3).data,
-        memoryview(bytes(OUT_OF_BAND_BYTES)).cast("q"),
+        np.zeros(2, ">i4").data,
+        np.zeros(2, "c16").data,
+        np.zeros(2, [("x", "i4")]).data,
+        np.zeros((2, 0)).data,
     ],
-    ids=["bytes", "with gaps", "backwards", "of two dimensions", "large"],
+    ids=["foreign", "complex", "records", "nothing in two dimensions"],
 )
-def test_a_memoryview_arrives_as_its_bytes(view: memoryview) -> None:
-    assert sent(view) == view.tobytes()
+def test_a_memoryview_that_python_cannot_make_is_an_error(view: memoryview) -> None:
+    with pytest.raises(SerializationError, match=r"type memoryview .*send its tobytes\(\)"):
+        encode(view)
 
 
 @pytest.mark.parametrize("size", [3, OUT_OF_BAND_BYTES])
@@ -150,6 +184,45 @@ def test_an_array_arrives_writable_and_alone(
     received, another = (decode(payload_over_the_wire(payload)) for _ in range(2))
     assert received.flags.writeable
     assert not np.shares_memory(received, another)
+
+
+@pytest.mark.parametrize("size", [2, 3 * OUT_OF_BAND_BYTES], ids=["small", "large"])
+@pytest.mark.parametrize("name", ["plain", "in Fortran's order", "transposed", "with gaps"])
+def test_a_read_only_array_arrives_writable_however_it_lies_in_memory(name: str, size: int) -> None:
+    array = ARRAYS[name](size)
+    array.flags.writeable = False
+    received = sent(array)
+    assert_same(received, array)
+    assert received.flags.writeable
+    if name != "with gaps":
+        assert received.strides == array.strides
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.empty(3, "V0"),
+        np.empty((2, 3), "U0"),
+        np.empty(2, "S0"),
+        np.empty(4, []),
+        np.empty((2, 0, 3)),
+        np.empty((0,), "V0"),
+    ],
+    ids=str,
+)
+def test_a_read_only_array_of_no_bytes_survives(array: np.ndarray[Any, Any]) -> None:
+    array.flags.writeable = False
+    received = sent(array)
+    assert (received.shape, received.dtype) == (array.shape, array.dtype)
+    assert received.flags.writeable
+
+
+@given(any_arrays())
+def test_any_read_only_array_arrives_writable(array: np.ndarray[Any, Any]) -> None:
+    array.flags.writeable = False
+    received = sent(array)
+    assert_same(received, array)
+    assert received.flags.writeable
 
 
 def test_an_array_in_fortrans_order_stays_so() -> None:
@@ -240,6 +313,65 @@ def test_an_error_that_cannot_be_printed_is_told_all_the_same(when: str) -> None
     items, failures = open_column(column)
     assert list(items) == [Box(1), None, Box(2)]
     assert list(failures) == [1]
+
+
+class Odd(BaseException):
+    """No `Exception`, as what some libraries raise."""
+
+
+class Rude:
+    """Raises anything, when it is pickled or unpickled, or whatever it is asked."""
+
+    def __init__(self, kind: type[BaseException], when: str) -> None:
+        self.__dict__.update(kind=kind, when=when)
+
+    def __reduce__(self) -> Any:
+        if self.when == "pickling":
+            raise self.kind("on purpose")
+        return raise_it, (self.kind,)
+
+    def __getattr__(self, name: str) -> Any:
+        raise self.kind(name)
+
+    def __call__(self) -> None: ...
+
+
+class RudeState:
+    def __init__(self, kind: type[BaseException]) -> None:
+        self.kind = kind
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        raise state["kind"]("on purpose")
+
+
+def raise_it(kind: type[BaseException]) -> None:
+    raise kind("on purpose")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [KeyError, SystemExit, GeneratorExit, KeyboardInterrupt, asyncio.CancelledError, Odd],
+)
+def test_whatever_an_objects_own_code_raises_is_its_own_failure(kind: type[BaseException]) -> None:
+    with pytest.raises(SerializationError, match=f"type Rude can't be sent.*{kind.__name__}"):
+        encode(Rude(kind, "pickling"))
+    with pytest.raises(SerializationError, match="the function Rude can't be sent"):
+        FunctionCodec().seal(Rude(kind, "pickling"))
+    with pytest.raises(SerializationError, match=f"can't be unpickled.*{kind.__name__}"):
+        sent([RudeState(kind)])
+    error = sent_error(ValueError(Rude(kind, "pickling")))
+    assert "raised ValueError, which can't be sent back" in str(error)
+    error = sent_error(ValueError(RudeState(kind)))
+    assert "raised ValueError, which can't be unpickled" in str(error)
+
+
+def test_a_future_cannot_be_sent() -> None:
+    future = make_future(double, 1)
+    for thing in (future, [future], {"future": future}, functools.partial(double, future)):
+        with pytest.raises(SerializationError, match=r"a future can't be sent.*its result\(\)"):
+            encode(thing)
+    with pytest.raises(SerializationError, match=r"a future can't be sent.*its result\(\)"):
+        encode(lambda: future)
 
 
 @pytest.mark.parametrize(
@@ -433,6 +565,22 @@ def test_a_sealed_function_is_remembered_by_its_name() -> None:
     payload = payload_over_the_wire(codec.seal(double))
     assert codec.open(payload) is double
     assert codec.open(payload) is double
+
+
+def test_a_name_that_changes_is_looked_at_again() -> None:
+    codec = FunctionCodec()
+    source = "def outside(x): return 'before'"
+    with main_module(source, {"outside"}) as module:
+        program: Any = module
+        before = program.outside
+        payload = payload_over_the_wire(codec.seal(before))
+        assert codec.open(payload) is before
+        program.outside = after = lambda x: "after"
+        assert codec.seal(before) != payload, "by its name it would be another"
+        assert codec.open(payload) is after
+        assert codec.open(payload_over_the_wire(codec.seal(after)))(0) == "after"
+        program.outside = before
+        assert codec.open(codec.seal(before)) is before
 
 
 def test_a_closure_that_changes_is_sealed_anew() -> None:
