@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from scoop_mpi.hash_seed import runs_us_alone
 from scoop_mpi.interpreter import Invocation
+from tests.launch import ROOT
 
 
 @pytest.mark.parametrize(
@@ -51,3 +55,18 @@ def test_options_and_what_is_run(line: str, options: str, letters: str, run: str
 )
 def test_whether_scoop_mpi_alone_is_run(line: str, arguments: int, expected: bool) -> None:
     assert runs_us_alone(line.split(), arguments) is expected
+
+
+def test_a_rank_that_starts_itself_again_has_imported_next_to_nothing() -> None:
+    """All that it imports it imports twice; with hundreds of ranks on few cores that counts."""
+    code = "import sys; import scoop_mpi.hash_seed; print(*sys.modules)"
+    command = [sys.executable, "-S", "-c", code]
+    answer = subprocess.run(
+        command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
+    )
+    ours = {"", "._version", ".hash_seed", ".interpreter"}
+    modules = set(answer.stdout.split())
+    assert {name for name in modules if name.startswith("scoop_mpi")} == {
+        f"scoop_mpi{name}" for name in ours
+    }
+    assert modules.isdisjoint({"typing", "logging", "re", "enum", "functools", "collections"})
