@@ -110,7 +110,8 @@ class ImportedNames:
 
 def warn_of(function: object) -> None:
     """Warn if `function`, which is called, reads a name that is another here than elsewhere."""
-    names = sys.modules["__main__"].__dict__.get(HOOK)
+    program = sys.modules.get("__main__")  # None while Python shuts down
+    names = getattr(program, HOOK, None)
     if names is None:
         return
     for name in names.rebound(function):
