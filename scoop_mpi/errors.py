@@ -23,7 +23,7 @@ __all__ = [
     "describe_callable",
 ]
 
-_PACKAGE = os.path.dirname(__file__) + os.sep
+PACKAGE = os.path.dirname(__file__) + os.sep
 
 NOT_STARTED = (
     "scoop_mpi is not running, so there are no ranks to run this on. Start the program with\n"
@@ -36,9 +36,30 @@ UNGUARDED = (
     '    if __name__ == "__main__":'
 )
 
+FORKED = (
+    "this process was forked from a rank, and is none itself: futures and constants are for the\n"
+    "ranks of a job. Have the task that forked it use them."
+)
+
 
 class NotStartedProperly(RuntimeError):
     """The call needs a running job: start with ``-m scoop_mpi``, and under the main guard."""
+
+
+class Interrupt(KeyboardInterrupt):
+    """Ctrl-C, met by the program or by a task of the root's.
+
+    Unlike a KeyboardInterrupt that a task raises by itself, and that is this task's outcome, it is
+    for the program, whatever it has met. To the program it looks like any other, and to other ranks
+    too.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KeyboardInterrupt, self.args
+
+
+Interrupt.__name__ = Interrupt.__qualname__ = "KeyboardInterrupt"  # in tracebacks
+Interrupt.__module__ = "builtins"
 
 
 class StartError(Exception):
@@ -118,7 +139,7 @@ def from_call(error: BaseException, function: object) -> BaseException:
 def users_traceback(error: BaseException) -> TracebackType | None:
     """Return `error`'s traceback without the frames of ours that called the user's code."""
     found = error.__traceback__
-    while found is not None and found.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+    while found is not None and found.tb_frame.f_code.co_filename.startswith(PACKAGE):
         found = found.tb_next
     return found or error.__traceback__
 
@@ -130,3 +151,19 @@ def format_exception(error: BaseException) -> str:
         return "".join(traceback.format_exception(type(error), error, found))
     except Exception:
         return "".join(traceback.format_tb(found)) + f"{describe_error(error)}\n"
+
+
+# The modules that call tasks; those of the program that are called by others are no tasks.
+_CALLERS = tuple(PACKAGE + name for name in ("future.py", "span.py"))
+
+
+def task_of_exit(error: SystemExit) -> str | None:
+    """Return the traceback of the task that raised `error`; None if it was the program itself."""
+    if isinstance(error.__cause__, RemoteTraceback):
+        return str(error.__cause__)
+    found = error.__traceback__
+    while found is not None:
+        if found.tb_next is not None and found.tb_frame.f_code.co_filename.startswith(_CALLERS):
+            return "".join(traceback.format_exception(type(error), error, found.tb_next))
+        found = found.tb_next
+    return None

@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scoop_mpi import current
-from scoop_mpi.errors import CallableWrapper, CancelledError, describe_callable
+from scoop_mpi.errors import CallableWrapper, CancelledError, Interrupt, describe_callable
 
 if TYPE_CHECKING:
     from scoop_mpi.hub import Hub
@@ -328,6 +328,8 @@ class Future:
         """Call the callbacks that have not been called yet, in order."""
         if self._watchers is None:
             return
+        if not self._callbacks:
+            return
         with current.running_hub().watch_lock:
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
@@ -373,10 +375,15 @@ def _restore_carrier(
 
 
 def call_back(callback: Callable[[Future], object], future: Future) -> None:
-    """Call a callback; what it raises is logged and ignored, as PEP 3148 asks."""
+    """Call a callback; what it raises is logged and ignored, as PEP 3148 asks.
+
+    So is SystemExit: a callback may run on any stack, and there is no telling whom it would end.
+    """
     try:
         callback(future)
-    except Exception:
+    except Interrupt:
+        raise
+    except BaseException:
         current.running_hub().logger.exception(
             "The callback %s of %r failed.", describe_callable(callback), future
         )

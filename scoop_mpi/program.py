@@ -46,6 +46,11 @@ class Program(NamedTuple):
     folder: str | None = None
     search_path: tuple[str, ...] = ()
 
+    @property
+    def is_all(self) -> bool:
+        """Whether Python ends with it, and so is to end threads and to call exit functions."""
+        return True
+
     def run(self) -> None:
         """Run the program as ``__main__``, as ``python prog.py`` would; raises what it raises.
 
