@@ -47,6 +47,11 @@ class FunctionProgram(Program):
         program.function = function
         return program
 
+    @property
+    def is_all(self) -> bool:
+        """See `Program`: what has made this program goes on after it."""
+        return False
+
     def run(self) -> None:
         """Call the function."""
         self.function()

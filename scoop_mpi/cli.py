@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
-from scoop_mpi import cores, launch, nesting, standard_input, standard_streams
+from scoop_mpi import cores, launch, nesting, standard_input, standard_streams, streams
 from scoop_mpi.command_line import CommandLine, parse
 from scoop_mpi.config import CANT_FOLLOW, Start
 from scoop_mpi.errors import StartError
@@ -48,7 +48,7 @@ def main() -> int:
 
 def _say(text: str | None) -> None:
     if text is not None:
-        standard_streams.write_error(f"scoop_mpi: {text}\n")
+        streams.write_error(f"scoop_mpi: {text}\n")
 
 
 def _understood(arguments: Sequence[str]) -> CommandLine:

@@ -12,7 +12,7 @@ import importlib.util
 import sys
 from types import ModuleType
 
-from scoop_mpi import ending
+from scoop_mpi import uncaught
 from scoop_mpi._version import __version__
 from scoop_mpi.program import ROOT_NAME, Program, ProgramError
 
@@ -35,7 +35,7 @@ class WithPrompt(Program):
         except BaseException as error:
             raised = error
         if raised is not None:
-            ending.show(raised)  # as `python -i` does, for sys.exit too
+            uncaught.show(raised)  # as `python -i` does, for sys.exit too
         _interact(sys.modules[ROOT_NAME])
 
 

@@ -1,89 +1,95 @@
-"""How the program's end is told: what Python itself would print of it, and its exit status.
+"""How Python ends a program: it waits for threads, calls exit functions, and then is gone.
 
-After ``Py_HandleSystemExit`` and ``PyErr_Print`` in CPython's pythonrun.c, which cannot be called
-from here without ending the process. Nothing that the program has done to `sys` may keep its end
-from being told: its own hooks and streams are used as Python uses them, and what they raise is
-printed as Python prints it.
+    program returns or raises
+    functions of threading._register_atexit   the pools of concurrent.futures, loky and others end
+    threads that are no daemons               are waited for
+    functions of atexit                       are called, the latest first
+    the interpreter is taken down
+
+All but the last of these may use futures, so they belong to the program, and the job goes on until
+they are over. That is why they are done here, by the very functions that Python calls as it ends:
+it then finds nothing left to do. It must not know what a rank does meanwhile, nor any library by
+name.
 """
 
 from __future__ import annotations
 
-import signal
+import atexit
+import os
 import sys
+import threading
+from collections.abc import Callable
+from typing import Any, NoReturn
 
-from scoop_mpi.config import CANT_FOLLOW
-from scoop_mpi.errors import hide_our_frames
-from scoop_mpi.program import ProgramError
-from scoop_mpi.standard_streams import write_error
+from scoop_mpi import streams
 
-INTERRUPTED = 128 + signal.SIGINT
-# Python's own, whatever the program puts in its place.
-_display_exception = sys.__excepthook__
-_set_traceback = BaseException.__dict__["__traceback__"].__set__
-_LONGEST = 1 << 63  # the first number that a C long can't hold
+_threading: Any = threading  # of which more is used here than is public
 
 
-def report(error: BaseException) -> int:
-    """Print what Python prints of an exception that nobody has caught; return the exit status."""
-    if isinstance(error, SystemExit):
-        return _report_exit(error)
-    if isinstance(error, ProgramError):
-        write_error(f"scoop_mpi: {error}\n")
-        return status_of(error)
-    ended_by_hook = show(error)
-    if ended_by_hook is not None:
-        return _report_exit(ended_by_hook)
-    return status_of(error)
+def start_to_end_threads() -> Callable[[], bool]:
+    """Begin to end the threads of the program; return what tells whether all of them have ended.
 
-
-def status_of(error: BaseException) -> int:
-    """Return the exit status of a program that ends with this exception, which is no SystemExit."""
-    if isinstance(error, ProgramError):
-        return CANT_FOLLOW
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
-
-
-def show(error: BaseException) -> SystemExit | None:
-    """Print an exception as Python does; return the SystemExit that the program's hook raised."""
-    traceback = hide_our_frames(error)
-    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, traceback
+    Python does it in the main thread. But while a thread is waited for, it may wait for futures,
+    and for tasks that only the main thread can go on with. So another thread waits.
+    """
+    waiting = threading.Thread(target=_end_threads_elsewhere, name="scoop_mpi-end", daemon=True)
     try:
-        hook = sys.excepthook
-    except AttributeError:
-        write_error("sys.excepthook is missing\n")
-        _display(error)
-        return None
+        waiting.start()
+    except RuntimeError:  # there can't be another thread; messages move all the same, by the pump
+        _end_threads()
+        return lambda: True
+    return lambda: not waiting.is_alive()
+
+
+def _end_threads_elsewhere() -> None:
+    if sys.version_info < (3, 13):
+        # In another thread than the main one `_shutdown` leaves out this one step, which is to come
+        # after the registered functions. They are called in reverse.
+        _threading._threading_atexits.insert(0, _mark_main_thread_from_another)
+    _end_threads()
+
+
+def _end_threads() -> None:
     try:
-        hook(type(error), error, traceback)
-    except SystemExit as ending:
-        return ending
-    except BaseException as failure:
-        _set_traceback(failure, failure.__traceback__ and failure.__traceback__.tb_next)
-        write_error("Error in sys.excepthook:\n")
-        _display(failure)
-        write_error("\nOriginal exception was:\n")
-        _display(error)
-    return None
+        _threading._shutdown()
+    except BaseException as error:  # of a registered function: Python reports it, and goes on
+        failed = (type(error), error, error.__traceback__, threading.current_thread())
+        threading.excepthook(threading.ExceptHookArgs(failed))
+        _mark_main_thread()  # it was not its turn, and Python would begin all over
 
 
-def _report_exit(ending: SystemExit) -> int:
-    """Return the status of a `SystemExit`, printing what Python would print."""
-    try:
-        code: object = ending.code
-    except BaseException:  # a subclass's own
-        code = ending
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        number = int.__index__(code)
-        return number & 0xFF if -_LONGEST <= number < _LONGEST else 0xFF
-    try:
-        text = str(code)
-    except BaseException:
-        text = ""  # as Python does
-    write_error(f"{text}\n")
-    return 1
+def _mark_main_thread_from_another() -> None:
+    if threading.current_thread() is not threading.main_thread():  # as in a forked child
+        _mark_main_thread()
 
 
-def _display(error: BaseException) -> None:
-    _display_exception(type(error), error, error.__traceback__)
+def _mark_main_thread() -> None:
+    """Have the main thread count as ended: others may wait for just that."""
+    main: Any = threading.main_thread()
+    if sys.version_info >= (3, 13):
+        main._handle._set_done()
+    elif main._tstate_lock is not None:
+        main._tstate_lock.release()
+        main._stop()
+
+
+def call_exit_functions() -> None:
+    """Call the functions of `atexit`. What they raise is reported, as Python does."""
+    atexit._run_exitfuncs()
+
+
+def leave_process(status: int, *, ends_threads: bool) -> NoReturn:
+    """End this process as Python would, without taking down what it has in common with others.
+
+    For a forked child: Python's own end would finalize MPI there, and unwind other tasks.
+
+    Args:
+        status: the exit status.
+        ends_threads: whether its threads are to be ended. What was forked by a thread has that one
+            alone.
+    """
+    if ends_threads:
+        _end_threads()
+    call_exit_functions()
+    streams.flush()
+    os._exit(status & 0xFF)

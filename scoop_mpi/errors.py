@@ -49,6 +49,11 @@ UNGUARDED = (
     '    if __name__ == "__main__":'
 )
 
+FORKED = (
+    "this process was forked from a rank, and is none itself: futures and constants are for the\n"
+    "ranks of a job. Have the task that forked it use them."
+)
+
 
 WAIT_OTHERWISE = (
     "concurrent.futures can't wait for a future of scoop_mpi: wait for it with "
@@ -61,6 +66,22 @@ AWAIT_OTHERWISE = (
 
 class NotStartedProperly(RuntimeError):
     """The call needs a running job: start with ``-m scoop_mpi``, and under the main guard."""
+
+
+class Interrupt(KeyboardInterrupt):
+    """Ctrl-C, met by the program or by a task of the root's.
+
+    Unlike a KeyboardInterrupt that a task raises by itself, and that is this task's outcome, it is
+    for the program, whatever it has met. To the program it looks like any other, and to other ranks
+    too.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KeyboardInterrupt, self.args
+
+
+Interrupt.__name__ = Interrupt.__qualname__ = "KeyboardInterrupt"  # in tracebacks
+Interrupt.__module__ = "builtins"
 
 
 class StartError(Exception):
@@ -203,8 +224,13 @@ def _users_part(traceback: TracebackType | None, is_on_purpose: bool) -> Traceba
     return result
 
 
+def is_file_of_ours(path: str) -> bool:
+    """Say whether a frame of code from this file is none of the program's."""
+    return path.startswith(_OURS)
+
+
 def _is_ours(entry: TracebackType) -> bool:
-    return entry.tb_frame.f_code.co_filename.startswith(_OURS)
+    return is_file_of_ours(entry.tb_frame.f_code.co_filename)
 
 
 def users_stacklevel() -> int:
@@ -247,3 +273,17 @@ def raise_interrupt(error: BaseException) -> None:
 _RAISE = opcode.opmap["RAISE_VARARGS"]
 # What classes of the user's can't redefine.
 _name_of_class = type.__dict__["__qualname__"].__get__
+# The modules that call tasks; those of the program that are called by others are no tasks.
+_CALLERS = tuple(os.path.join(os.path.dirname(__file__), name) for name in ("future.py", "span.py"))
+
+
+def task_of_exit(error: SystemExit) -> str | None:
+    """Return the traceback of the task that raised `error`; None if it was the program itself."""
+    if isinstance(error.__cause__, RemoteTraceback):
+        return str(error.__cause__)
+    found = error.__traceback__
+    while found is not None:
+        if found.tb_next is not None and found.tb_frame.f_code.co_filename.startswith(_CALLERS):
+            return "".join(traceback.format_exception(type(error), error, found.tb_next))
+        found = found.tb_next
+    return None

@@ -25,6 +25,7 @@ from scoop_mpi.errors import (
     WAIT_OTHERWISE,
     CallableWrapper,
     CancelledError,
+    Interrupt,
     describe_callable,
 )
 
@@ -351,6 +352,8 @@ class Future:
         """Call the callbacks that have not been called yet, in order."""
         if self._watchers is None:
             return
+        if not self._callbacks:
+            return
         with current.running_hub().watch_lock:
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
@@ -396,10 +399,15 @@ def _restore_carrier(
 
 
 def call_back(callback: Callable[[Future], object], future: Future) -> None:
-    """Call a callback; what it raises is logged and ignored, as PEP 3148 asks."""
+    """Call a callback; what it raises is logged and ignored, as PEP 3148 asks.
+
+    So is SystemExit: a callback may run on any stack, and there is no telling whom it would end.
+    """
     try:
         callback(future)
-    except Exception:
+    except Interrupt:
+        raise
+    except BaseException:
         current.running_hub().logger.exception(
             "The callback %s of %r failed.", describe_callable(callback), future
         )

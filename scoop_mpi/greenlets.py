@@ -11,7 +11,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-import signal
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from threading import get_ident
 
 from greenlet import getcurrent, greenlet
 
-from scoop_mpi.errors import CancelledError
+from scoop_mpi.errors import CancelledError, Interrupt
 from scoop_mpi.pump import Pump
 from scoop_mpi.runtime import Runtime
 from scoop_mpi.span import Task
@@ -122,17 +121,30 @@ class Greenlets(HotPath, ABC):
         self._hub = greenlet(self._loop, self._main)
         self._hub.switch()
 
-    def park(self, waiter: GreenletWaiter, deadline: float | None) -> None:
-        """Suspend the current greenlet until `waiter` is notified or `deadline` is over."""
+    def park(
+        self, waiter: GreenletWaiter, deadline: float | None, *, is_users: bool = True
+    ) -> None:
+        """Suspend the current greenlet until `waiter` is notified or `deadline` is over.
+
+        Args:
+            waiter: who waits.
+            deadline: when to go on all the same, by the runtime's clock; None: never.
+            is_users: whether it is the user's code that waits, and not the end of the job.
+
+        Raises:
+            CancelledError: the program has ended, and nothing that the user's code could wait for
+                is to come.
+        """
         if self.runtime.is_stepping_here:
             raise RuntimeError(WAITING_WHILE_PICKLING)
         depth, limit = self.depth, self.depth_limit
         waiter.greenlet = getcurrent()
-        if self.runtime.is_stopping and waiter.greenlet is not self._main:
-            raise CancelledError("the program has ended")
+        self._parked[waiter] = None
+        if is_users and self.runtime.is_stopping:  # only now: `cancel_parked` goes by who is there
+            del self._parked[waiter]
+            raise CancelledError(self.runtime.ended)
         if deadline is not None:
             self._set_deadline(waiter, deadline)
-        self._parked[waiter] = None
         if self._hub.dead:  # of an error of ours, which the main greenlet got
             self._start_hub()
         try:
@@ -142,11 +154,10 @@ class Greenlets(HotPath, ABC):
             self.depth, self.depth_limit = depth, limit
 
     def cancel_parked(self) -> None:
-        """The program has ended: nobody who waits will get what they wait for."""
+        """The program has ended: nobody who waits will get what they wait for. Any thread may."""
         for waiter in list(self._parked):
-            if waiter.greenlet is not self._main:
-                waiter.is_cancelled = True
-                self._notified.append(waiter)
+            waiter.is_cancelled = True
+            self._notified.append(waiter)
         for thread_waiter in list(self.waiting_threads):
             thread_waiter.notify()
 
@@ -158,11 +169,10 @@ class Greenlets(HotPath, ABC):
     def interrupt(self) -> None:
         """Ctrl-C: have KeyboardInterrupt raised in the user's program. For the signal handler."""
         if getcurrent() is not self._main:
-            self.raise_in_main(KeyboardInterrupt())
+            self.raise_in_main(Interrupt())
             if self.is_in_charge:
                 return
-        # In the main greenlet, or first in the task that runs, which ends with it.
-        signal.default_int_handler(signal.SIGINT, None)
+        raise Interrupt  # in the main greenlet, or first in the task that runs, which ends with it
 
     def raise_in_main(self, error: BaseException) -> None:
         """Have `error` raised in the user's program when it waits, or at once if it does."""
@@ -197,8 +207,8 @@ class Greenlets(HotPath, ABC):
             job = self._hub.switch()
             try:
                 job()
-            except KeyboardInterrupt:
-                self.raise_in_main(KeyboardInterrupt())
+            except Interrupt as interrupt:
+                self.raise_in_main(interrupt.with_traceback(None))
             del self.running[current], job  # and what they have held: this place may wait for long
             if returned:
                 self._send_values()  # before all else: somebody waits for them
@@ -271,5 +281,5 @@ class GreenletWaiter:
         self.is_expired = False
         self._greenlets.park(self, deadline)
         if self.is_cancelled:
-            raise CancelledError("the program has ended")
+            raise CancelledError(self._greenlets.runtime.ended)
         return not self.is_expired

@@ -34,7 +34,7 @@ from functools import partial
 from threading import get_ident
 from typing import Protocol
 
-from scoop_mpi.errors import CancelledError, TimeoutError
+from scoop_mpi.errors import CancelledError, Interrupt, TimeoutError
 from scoop_mpi.future import Future, check_timeout
 from scoop_mpi.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.policy import MOST_SUSPENDED
@@ -125,6 +125,7 @@ class Hub(Greenlets):
         self._asked_ahead_in = 0  # the number of the job, for work to follow it
         self._no_grace_before = 0.0
         runtime.ask_program = self.ask_program
+        runtime.on_stop = self._stop
         self._start_hub()
 
     def open_queues(self) -> None:
@@ -133,6 +134,19 @@ class Hub(Greenlets):
         worker.open_queues()
         self.queue = self.ready = worker.ready
         self.elsewhere = worker.elsewhere
+
+    def _stop(self) -> None:
+        """The program has ended: nothing more can be submitted, or waited for. Any thread may."""
+        worker = self.runtime.worker
+        self.queue = self.ready = worker.ready
+        self.elsewhere = worker.elsewhere
+        self.cancel_parked()
+
+    def forget_all(self) -> None:
+        """Forget who is due: in a forked child, where nobody else is to go on."""
+        for due in (self._notified, self.callbacks_due, self._urgent):
+            due.clear()
+        self._for_main = self._is_over = None
 
     # ------------------------------------------------------------ submitting and claiming
 
@@ -183,7 +197,7 @@ class Hub(Greenlets):
                 while Python shuts down, when greenlets can't be had any more.
         """
         if self.runtime.is_stopping:
-            raise CancelledError("the program has ended")
+            raise CancelledError(self.runtime.ended)
         kind = GreenletWaiter if get_ident() == self.thread else ThreadWaiter
         return former if isinstance(former, kind) else kind(self)
 
@@ -249,7 +263,7 @@ class Hub(Greenlets):
             self._urgent.append(future)
             return False
         self._run_on_this_stack(future.run)
-        if isinstance(future.failure, KeyboardInterrupt):
+        if isinstance(future.failure, Interrupt):
             raise future.failure  # Ctrl-C is for the program, not for the task that it met
         return True
 
@@ -356,10 +370,13 @@ class Hub(Greenlets):
 
         Raises:
             TimeoutError: `deadline` was over.
+            CancelledError: the program has ended.
         """
         self.run_due_callbacks()
         self.answer_pump()
         self.check(deadline)
+        if self.runtime.is_stopping:
+            raise CancelledError(self.runtime.ended)
         if self._runs_tasks and self._run_some_of(span):
             return
         if not waiter.wait(deadline):
@@ -423,7 +440,7 @@ class Hub(Greenlets):
         self._is_over = is_over
         waiter = GreenletWaiter(self)
         while not is_over():
-            waiter.wait(None)
+            self.park(waiter, None, is_users=False)
         self._is_over = None
 
     def _let_task_run(self) -> None:
@@ -440,8 +457,7 @@ class Hub(Greenlets):
         """Let those run who have been notified already."""
         waiter = GreenletWaiter(self)
         waiter.notify()
-        waiter.is_due = False
-        waiter.wait(None)
+        self.park(waiter, None, is_users=False)
 
     def end_program(self) -> None:
         """The program has ended: what is to be raised in it comes too late."""

@@ -10,7 +10,9 @@ then the job is aborted. Whatever happens, it ends.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
+import itertools
 import logging
 import os
 import signal
@@ -18,7 +20,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from scoop_mpi import (
@@ -28,11 +31,14 @@ from scoop_mpi import (
     hash_seed,
     launch,
     log,
+    process,
     profiling,
     scoop_alias,
     shared_segments,
     standard_streams,
+    streams,
     threads,
+    uncaught,
 )
 from scoop_mpi.config import Config
 from scoop_mpi.errors import (
@@ -40,6 +46,8 @@ from scoop_mpi.errors import (
     StartError,
     describe_callable,
     format_exception,
+    is_file_of_ours,
+    task_of_exit,
 )
 from scoop_mpi.future import Future
 from scoop_mpi.hub import Hub, Idle
@@ -55,7 +63,7 @@ if TYPE_CHECKING:
     from scoop_mpi.mpi import MPITransport
 
 _SECONDS_TO_FAIL = 3.0  # that tasks get to end once the program has failed
-_SECONDS_TO_REPORT = 5.0  # after which a rank says which tasks the job's end waits for
+_SECONDS_TO_REPORT = 5.0  # after which a rank says what the job's end waits for
 
 
 def connect() -> MPITransport:
@@ -64,8 +72,9 @@ def connect() -> MPITransport:
     Raises:
         StartError: the launcher has started several processes, but MPI knows of one only.
     """
-    from scoop_mpi.mpi import MPITransport, library_description, world_size
+    from scoop_mpi.mpi import MPITransport, keep_until_the_end, library_description, world_size
 
+    keep_until_the_end()
     problem = launch.mismatch(os.environ, world_size(), library_description())
     if problem is not None:
         raise StartError(problem)
@@ -82,7 +91,24 @@ def run(config: Config) -> int:
         StartError: see `connect`.
     """
     transport = connect()
-    logger = log.configure(transport.rank, transport.host, config.log_level)
+    try:
+        logger = log.configure(transport.rank, transport.host, config.log_level)
+        rank = _prepare(config, transport, logger)
+        with profiling.profiled(config.profile_folder, transport.rank), _pumping(rank, logger):
+            return rank.run()
+    except StartError as error:
+        streams.write_error(f"scoop_mpi: {error}\n")
+        transport.abort(2)
+        raise
+    except BaseException:  # a fault of ours: no other rank will hear of it otherwise
+        streams.write_error(traceback.format_exc())
+        transport.abort(1)
+        raise
+
+
+def _prepare(config: Config, transport: MPITransport, logger: logging.Logger) -> Rank:
+    """Make this process a rank as `config` says."""
+    streams.buffer_lines()
     ranks_per_core = transport.ranks_per_core
     os.environ.update(
         threads.settings(config.threads, len(cores.usable()), ranks_per_core, os.environ)
@@ -112,38 +138,47 @@ def run(config: Config) -> int:
     current.hub = rank.hub
     rank.hub.is_debug = config.is_debug
     _handle_interrupts(rank)
+    process.guard_forks(rank.hub, uncaught.report)
+    if transport.size > 1:
+        process.guard_exit(f"rank {transport.rank} ({transport.host})", transport.abort)
     if sys.stderr is not None and not faulthandler.is_enabled():
         faulthandler.enable()  # a crash in C code: show where
+    return rank
+
+
+@contextlib.contextmanager
+def _pumping(rank: Rank, logger: logging.Logger) -> Iterator[None]:
     pump = start_pump(rank, logger)
     try:
-        with profiling.profiled(config.profile_folder, transport.rank):
-            return rank.run()
-    except StartError as error:
-        standard_streams.write_error(f"scoop_mpi: {error}\n")
-        transport.abort(2)
-        raise
-    except BaseException:  # a fault of ours: no other rank will hear of it otherwise
-        traceback.print_exc()
-        transport.abort(1)
-        raise
+        yield
     finally:
         if pump is not None:
             pump.stop()
 
 
 def start_pump(rank: Rank, logger: logging.Logger) -> Pump | None:
-    """Start the thread that does the rank's duties while user code runs, if MPI allows one."""
-    if not rank.hub.runtime.transport.is_thread_safe:
+    """Start the thread that does the rank's duties while user code runs, if MPI allows one.
+
+    Raises:
+        StartError: this process can't have another thread.
+    """
+    transport = rank.hub.runtime.transport
+    if not transport.is_thread_safe:
         if rank.is_root:
             logger.warning(
-                "This MPI was started without support for threads (MPI_THREAD_FUNNELED): while a "
-                "rank computes, its messages wait."
+                "This MPI was started without MPI_THREAD_MULTIPLE, so no thread may call it while "
+                "the program might: while a rank computes, its messages wait."
             )
         return None
-    rank.hub.pump = pump = Pump(
-        rank.duties, rank.is_transferring, lambda: rank.hub.is_in_charge, rank.fail
-    )
-    pump.start()
+    pump = Pump(rank.duties, rank.is_transferring, lambda: rank.hub.is_in_charge, rank.fail)
+    try:
+        pump.start()
+    except RuntimeError as error:
+        raise StartError(
+            f"rank {transport.rank} ({transport.host}) can't start the thread that moves its "
+            f"messages: {error}. Allow more of them (ulimit -u), or start fewer ranks on this host."
+        ) from error
+    rank.hub.pump = pump
     return pump
 
 
@@ -186,6 +221,7 @@ class Rank:
         self._deadline: float | None = None  # for the end of a job that has failed
         self._stopping_since: float | None = None
         self._has_reported = False
+        self._is_importing = False
 
     def run(self) -> int:
         """Live; return the exit status."""
@@ -193,13 +229,15 @@ class Rank:
             "process %d of %d ranks, Python %s", os.getpid(), self._transport.size, sys.version
         )
         if self.is_root:
-            return self._run_root()
-        self._run_worker()
-        return 0
+            self._run_root()
+        else:
+            self._run_worker()
+        self._runtime.close()
+        return self._status
 
     # ------------------------------------------------------------ the root
 
-    def _run_root(self) -> int:
+    def _run_root(self) -> None:
         hub, runtime = self.hub, self._runtime
         hub.open_queues()
         status = self._run_program()
@@ -207,17 +245,14 @@ class Rank:
         hub.end_program()
         self._end_soon(status)
         self._status = status or self._status  # its own, whatever a worker has met meanwhile
-        _flush_output()
-        runtime.stop()
-        for rank in range(1, runtime.size):
+        streams.flush()
+        for rank in range(runtime.size):  # this one too: so it stops within a step
             runtime.post(rank, Stop())
-        hub.cancel_parked()
         hub.serve_until(self._all_have_stopped)
         for rank in range(1, runtime.size):
             runtime.post(rank, Leave())
         runtime.step()
         hub.serve_until(lambda: not self._transport.is_sending)
-        return self._status
 
     def _end_soon(self, status: int) -> None:
         """If the job has failed, tasks that run get little time to end."""
@@ -230,37 +265,62 @@ class Rank:
         if not self._has_ended:
             self.hub.interrupt()
         else:
-            self._status = self._status or ending.INTERRUPTED
+            self._status = self._status or uncaught.INTERRUPTED
             self._deadline = self._runtime.clock()
 
     def _all_have_stopped(self) -> bool:
         self._report_running()
         self._abort_if_late()
-        return self.hub.is_at_rest and self._runtime.stopped_ranks == self._runtime.size - 1
+        runtime = self._runtime
+        has_stopped = runtime.is_stopping and self.hub.is_at_rest
+        return has_stopped and runtime.stopped_ranks == runtime.size - 1
 
     def _abort_if_late(self) -> None:
         if self._deadline is not None and self._runtime.clock() > self._deadline:
             self._transport.abort(self._status)
 
     def _run_program(self) -> int:
-        """Run the user's program; return its exit status, as Python would."""
+        """Run the user's program to the end that Python gives it; return the exit status."""
+        status = self._guarded(self._program.run)
+        if self._program.is_all:
+            status = self._guarded(self._wait_for_threads) or status
+            ending.call_exit_functions()
+        return status
+
+    def _wait_for_threads(self) -> None:
+        self.hub.serve_until(ending.start_to_end_threads())
+
+    def _guarded(self, run: Callable[[], None]) -> int:
+        """Run the program, or what belongs to it; return the exit status that Python would give."""
+        error: BaseException | None = None
         try:
-            self._program.run()
-            self.hub.serve_until(_no_other_threads)
+            run()
         except BaseException as raised:
             error = raised
-        else:
-            return 0
         # Told here, where it isn't being handled any more: the context of what a hook raises.
-        if isinstance(error, SystemExit) or self._may_report.acquire(blocking=False):
-            return ending.report(error)
-        return ending.status_of(error)
+        status = 0 if error is None else self._tell_end(error)
+        if process.is_forked():  # a copy of the root has left the copy of the program
+            ending.leave_process(status, ends_threads=True)
+        return status
+
+    def _tell_end(self, error: BaseException) -> int:
+        """Print what Python prints of what has ended the program; return the exit status."""
+        if isinstance(error, SystemExit):
+            task = task_of_exit(error)
+            if task is not None:
+                streams.write_error(
+                    f"scoop_mpi: a task called sys.exit({error.code!r}), and the program ends by "
+                    f"it.\n{task.strip()}\n"
+                )
+        elif not (process.is_forked() or self._may_report.acquire(blocking=False)):
+            return uncaught.status_of(error)
+        return uncaught.report(error)
 
     def _import_failed(self, report: str) -> None:
         """A worker could not import the program: say so, once, and end the job."""
         if not self._may_report.acquire(blocking=False):
             return  # the root has failed as well, or another worker has been faster
-        standard_streams.write_error(report)
+        streams.write_error(report)
         self._end_soon(1)
         self.hub.raise_in_main(SystemExit(1))
 
@@ -270,23 +330,28 @@ class Rank:
         hub, runtime = self.hub, self._runtime
         if self._import_program():
             hub.open_queues()
-        hub.serve_until(lambda: runtime.is_stopping)
-        hub.cancel_parked()
-        hub.serve_until(lambda: hub.is_at_rest)
+        hub.serve_until(lambda: runtime.is_stopping and hub.is_at_rest)
         runtime.drop_outcomes()
         hub.serve_until(lambda: not self._transport.is_sending)
-        _flush_output()
+        streams.flush()
         runtime.post(ROOT_RANK, Stopped())
         hub.serve_until(lambda: runtime.may_leave)
 
     def _import_program(self) -> bool:
         """Import the program; if that fails, tell the root, and return False."""
+        failure = None
+        self._is_importing = True
         try:
             self._program.import_()
         except BaseException as error:
-            self._runtime.post(ROOT_RANK, ImportFailed(self._import_report(error)))
-            return False
-        return True
+            failure = error
+        self._is_importing = False
+        if process.is_forked():  # a copy of this rank has left the copy of the program
+            status = 0 if failure is None else uncaught.report(failure)
+            ending.leave_process(status, ends_threads=True)
+        if failure is not None:
+            self._runtime.post(ROOT_RANK, ImportFailed(self._import_report(failure)))
+        return failure is None
 
     def _import_report(self, error: BaseException) -> str:
         if isinstance(error, ProgramError):
@@ -320,11 +385,19 @@ class Rank:
         return self._transport.is_receiving or self._transport.is_sending
 
     def _report_running(self) -> None:
-        """Once the end has waited for a while, say for which tasks of this rank."""
+        """Once the end has waited for a while, say for what of this rank."""
         now = self._runtime.clock()
         if self._stopping_since is None:
             self._stopping_since = now
         if self._has_reported or now - self._stopping_since < _SECONDS_TO_REPORT:
+            return
+        if self._is_importing:
+            self._has_reported = True
+            self._logger.warning(
+                "The program has ended, and the job waits for this rank, which still imports it, "
+                "at %s",
+                _place(sys._current_frames()[self.hub.thread]),
+            )
             return
         names = [_name_of(task) for task in list(self.hub.running.values())]
         if names:
@@ -336,29 +409,19 @@ class Rank:
 
     def fail(self, error: BaseException) -> None:
         """End the job for a fault of ours."""
-        traceback.print_exception(type(error), error, error.__traceback__)
+        streams.write_error("".join(traceback.format_exception(error)))
         self._transport.abort(1)
+
+
+def _place(innermost: FrameType) -> str:
+    """Return where a thread is: file, line and code, in the program and in what that has called."""
+    stack = traceback.extract_stack(innermost)
+    ours = itertools.dropwhile(lambda call: not is_file_of_ours(call.filename), stack)
+    calls = list(itertools.dropwhile(lambda call: is_file_of_ours(call.filename), ours))
+    ends = calls[:1] + calls[1:][-1:]
+    return ", in ".join(f"{call.filename}, line {call.lineno}: {call.line}" for call in ends)
 
 
 def _name_of(task: object) -> str:
     function = task.call[0] if isinstance(task, Future) and not task.is_done else None
     return describe_callable(function or getattr(task, "function", None) or task)
-
-
-def _no_other_threads() -> bool:
-    """Whether the program's own threads have ended, for which Python would wait as well.
-
-    Those of a ThreadPoolExecutor don't count: they idle until Python tells them, later, to end.
-    """
-    executors = sys.modules.get("concurrent.futures.thread")
-    pooled = getattr(executors, "_threads_queues", {})
-    return not any(
-        thread is not threading.main_thread() and not thread.daemon and thread not in pooled
-        for thread in threading.enumerate()
-    )
-
-
-def _flush_output() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()

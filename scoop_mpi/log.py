@@ -4,8 +4,31 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from typing import TextIO
+
+from scoop_mpi import streams
 
 NAME = "scoop_mpi"
+
+
+class _Handler(logging.Handler):
+    """Writes to a stream, or where that can't be done any more, to standard error; never raises.
+
+    A program may close `sys.stderr`, and what is logged by a rank's duties must not end them.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        try:
+            text = self.format(record)
+        except Exception:  # the arguments don't fit the message
+            text = f"can't log {record.msg!r}\n{traceback.format_exc()}"
+        streams.write_error(f"{text}\n", self._stream)
 
 
 def configure(rank: int, host: str, level: int) -> logging.Logger:
@@ -17,7 +40,7 @@ def configure(rank: int, host: str, level: int) -> logging.Logger:
         level: what to let through, as a level of `logging`.
     """
     logger = logging.getLogger(NAME)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(
         logging.Formatter(
             f"[%(asctime)s.%(msecs)03d] rank {rank} ({host}) %(module)s %(levelname)s: %(message)s",

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -30,13 +29,15 @@ from typing import Any
 
 import mpi4py
 
-from scoop_mpi import cores
+from scoop_mpi import cores, streams
 from scoop_mpi.buffers import Buffers
 from scoop_mpi.messages import Frames, bytes_of
 
-# One thread at a time calls MPI, so MPI needs no locks of its own, which would cost each call.
+# Of this package one thread at a time calls MPI. But the program may call it too, at any time: a
+# call of mpi4py's lets go of the GIL, and the pump then makes another. With SERIALIZED that spoils
+# messages, the program's and ours.
 if "MPI4PY_RC_THREAD_LEVEL" not in os.environ:
-    mpi4py.rc.thread_level = "serialized"
+    mpi4py.rc.thread_level = "multiple"
 
 from mpi4py import MPI
 
@@ -68,6 +69,18 @@ def thread_level() -> str:
     levels = ("SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE")
     granted = MPI.Query_thread()
     return next(f"THREAD_{name}" for name in levels if granted == getattr(MPI, f"THREAD_{name}"))
+
+
+def keep_until_the_end() -> None:
+    """Have `MPI.Finalize` do nothing when the program calls it: the job needs MPI to its end.
+
+    What ends MPI is mpi4py itself, when Python has ended. It doesn't come by here.
+    """
+    vars(MPI)["Finalize"] = _finalize_later
+
+
+def _finalize_later() -> None:
+    """Return: MPI is finalized when the job has ended, on all ranks (`python -m scoop_mpi`)."""
 
 
 def _boot_identifier() -> str:
@@ -103,7 +116,7 @@ class MPITransport:
         of_node = [mask for place, mask in zip(places, masks, strict=True) if place == node]
         self.ranks_per_core = len(of_node) / reduce(or_, of_node).bit_count()
         self.hashes_agree = len(set(hashes)) == 1
-        self.is_thread_safe = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
+        self.is_thread_safe = MPI.Query_thread() >= MPI.THREAD_MULTIPLE
         self._status = MPI.Status()
         self._outgoing: dict[int, deque[tuple[MPI.Request, Any]]] = {}
         self._incoming: list[_Incoming] = []
@@ -210,8 +223,7 @@ class MPITransport:
 
     def abort(self, status: int) -> None:
         """See `transport.Transport`."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        streams.flush()
         time.sleep(_SECONDS_TO_FORWARD)
         MPI.COMM_WORLD.Abort(status)
 

@@ -60,6 +60,11 @@ class Program(NamedTuple):
         """Whether the program is what stands on the standard input."""
         return self.kind == "script" and self.target == STANDARD_INPUT
 
+    @property
+    def is_all(self) -> bool:
+        """Whether Python ends with it, and so is to end threads and to call exit functions."""
+        return True
+
     def run(self) -> None:
         """Run the program as ``__main__``, as ``python prog.py`` would; raises what it raises.
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from scoop_mpi.errors import from_call
+from scoop_mpi.errors import Interrupt, from_call
 
 Operation = Callable[[Any, Any], Any]
 
@@ -162,7 +162,7 @@ class Tree:
             return right
         try:
             return self._operation(left, right)
-        except KeyboardInterrupt:  # Ctrl-C: this runs where the program waits
+        except Interrupt:  # Ctrl-C: this runs where the program waits
             raise
         except BaseException as error:
             return _Failed(error)

@@ -62,6 +62,7 @@ STEP_INTERVAL = 5e-4  # seconds between two steps of a rank that works
 LONGEST_DELAY = 2e-3  # seconds that a value stays with its window while other calls of it run
 _COMPACTING_INTERVAL = 0.01  # seconds between two looks whether a queue should be compacted
 _MESSAGES_PER_STEP = 64  # then whoever called gets on with its work
+_NO_THREAD = -1
 
 
 class Runtime:
@@ -98,8 +99,10 @@ class Runtime:
         self.windows: dict[Window, None] = {}  # those whose calls are being made
         self.last_step = 0.0
         self.is_stopping = False  # the program has ended
+        self.ended = "the program has ended"  # what those are told who wait all the same
         self.may_leave = False  # every rank has stopped
         self.stopped_ranks = 0
+        self.on_stop: Callable[[], None] = _do_nothing  # called as the worker stops, by any thread
         self._drops_outcomes = False  # nothing runs here any more
         self._proposals: deque[tuple[dict[str, Payload], Proposal]] = deque()
         self._letters: deque[Send] = deque()  # to be sent by the next step
@@ -115,7 +118,8 @@ class Runtime:
         self._harvest_at = 0.0
         self._compact_at = 0.0
         self._patience = MATCHING_PATIENCE * self.size
-        # Where MPI is FUNNELED nobody but the main thread may call it, and so nobody else steps.
+        # Unless MPI allows calls of several threads at once, ours must not meet those of the
+        # program's main thread. Then nobody but that thread steps.
         self._only_thread = None if transport.is_thread_safe else get_ident()
 
     @property
@@ -352,7 +356,11 @@ class Runtime:
     def stop(self) -> None:
         """The program has ended: drop what nobody has begun, and neither ask nor offer more."""
         self.is_stopping = True
-        self.worker.stop()
+        self.worker.stop(self.on_stop)
+
+    def close(self) -> None:
+        """Do nothing any more, whoever asks: the job has ended, or this is a forked child."""
+        self._only_thread = _NO_THREAD
 
     def drop_outcomes(self) -> None:
         """Nothing runs here any more: have each step drop what it would still report.
@@ -372,3 +380,7 @@ class Runtime:
     def _post_until_stop(self, destination: int, message: Message) -> None:
         if not self.is_stopping:  # else it might come after all had left
             self.post(destination, message)
+
+
+def _do_nothing() -> None:
+    """Stand for the hub, where there is none."""

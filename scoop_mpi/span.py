@@ -30,7 +30,7 @@ from typing import Any
 
 from scoop_mpi import reduction
 from scoop_mpi.columns import Batch, Sealed, are_unchangeable, pack_calls
-from scoop_mpi.errors import CallableWrapper, SerializationError, describe_callable
+from scoop_mpi.errors import CallableWrapper, Interrupt, SerializationError, describe_callable
 from scoop_mpi.functions import Functions, SealedFunction
 from scoop_mpi.future import Future, Watcher
 from scoop_mpi.messages import Segment
@@ -68,7 +68,7 @@ class Window:
         self.failures: dict[int, BaseException | EncodedError] = {}
 
     def run(self) -> None:
-        """Make the calls that are left, until none is; raises nothing but KeyboardInterrupt.
+        """Make the calls that are left, until none is; raises nothing but Ctrl-C's `Interrupt`.
 
         Nor what the handler of a signal raises between two calls.
         """
@@ -84,7 +84,7 @@ class Window:
                         return  # there are none left
                     raise
                 self._fail(error)
-                if isinstance(error, KeyboardInterrupt):
+                if isinstance(error, Interrupt):
                     raise
 
     def _make_calls(self, function: Callable[..., Any]) -> None:

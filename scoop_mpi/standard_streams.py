@@ -6,16 +6,14 @@ input is read here, and handed on to where it is run.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
-import sys
 import zlib
 
 from scoop_mpi.errors import StartError
 
-_INPUT, _ERROR = 0, 2
+_INPUT = 0
 _ALL = (0, 1, 2)
 # Around a program that is handed on to the root by a launcher, as no program can hold a null
 # character. Open MPI's mpiexec never tells a rank that its input has ended, and MPICH's gives up
@@ -94,16 +92,3 @@ def hand_on_program() -> None:
     os.close(writer)
     os.dup2(reader, _INPUT)
     os.close(reader)
-
-
-def write_error(text: str) -> None:
-    """Write to stderr, or where the program has taken that away, to what it was at first."""
-    try:
-        stream = sys.stderr
-        if stream is not None:
-            stream.write(text)
-            return
-    except BaseException:  # of the program's own, or closed: there is the other way
-        pass
-    with contextlib.suppress(OSError):  # closed as well: there is nowhere to write to
-        os.write(_ERROR, text.encode(errors="backslashreplace"))

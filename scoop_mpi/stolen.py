@@ -6,6 +6,7 @@ Several calls of one function come as a span. One by itself needs no window to b
 from __future__ import annotations
 
 from scoop_mpi.columns import Batch
+from scoop_mpi.errors import Interrupt
 from scoop_mpi.functions import Functions, SealedFunction, on_wire, passed_on
 from scoop_mpi.future import Future
 from scoop_mpi.messages import Call, Parcel
@@ -82,7 +83,7 @@ class StolenCall(Future):
             value = self._sealer.take([function(*arguments)])
         except BaseException as error:
             failures = {0: self._sealer.failure(error)}
-            if isinstance(error, KeyboardInterrupt):
+            if isinstance(error, Interrupt):
                 interrupt = error
         self._function = None
         # Of a reduction, too, the partial value of one call is what it returned.
@@ -137,7 +138,7 @@ class LoneCall(StolenCall):
         except BaseException as error:
             failure = self._sealer.failure(error)
             self._outbox.append((owner, key, Outcomes(0, 1, [None], {0: failure})))
-            if isinstance(error, KeyboardInterrupt):
+            if isinstance(error, Interrupt):
                 raise
         else:
             if type(value) in PLAIN:

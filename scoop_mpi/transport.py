@@ -31,7 +31,7 @@ class Transport(Protocol):
     size: int
     host: str
     leaders: Sequence[int]  # for each rank the lowest rank of its node
-    is_thread_safe: bool  # whether another thread than the main one may call it
+    is_thread_safe: bool  # whether it may be called while another thread is in MPI
 
     @property
     def is_sending(self) -> bool:

@@ -55,7 +55,7 @@ class ThreadWaiter:
         self._hub.waiting_threads[self] = None
         try:
             if runtime.is_stopping:
-                raise CancelledError("the program has ended")
+                raise CancelledError(runtime.ended)
             with self._hub.turns.waiting(self) as limit:
                 if deadline is not None and (limit is None or deadline - runtime.clock() < limit):
                     was_notified = self._event.wait(deadline - runtime.clock())
@@ -63,7 +63,7 @@ class ThreadWaiter:
                     was_notified = self._event.wait(limit) or limit is not None
             self._event.clear()
             if runtime.is_stopping:
-                raise CancelledError("the program has ended")
+                raise CancelledError(runtime.ended)
             return was_notified
         finally:
             del self._hub.waiting_threads[self]

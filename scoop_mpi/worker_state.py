@@ -123,6 +123,9 @@ class Worker:
         """Let tasks be submitted: the program has been imported, or is about to run as root."""
         self.ready = {}
         self.elsewhere = {}
+        if self.is_stopping:  # the program had ended before it was imported here
+            self.ready, self.elsewhere = ClosedQueue(), ClosedQueue()
+            return
         self._may_ask = self.runs_tasks and self.size > 1
 
     # ------------------------------------------------------------ what the rank itself does
@@ -268,15 +271,31 @@ class Worker:
         self.outbox.clear()
         self.returned.clear()
 
-    def stop(self) -> None:
-        """The program has ended: drop what nobody has begun."""
+    def stop(self, on_closed: Callable[[], None]) -> None:
+        """The program has ended: cancel what nobody has begun, and what others have.
+
+        Nobody reports to a rank that has stopped, and who polls for a future must see its end too.
+
+        Args:
+            on_closed: called when the queues take nothing more, and before they are emptied.
+        """
         self.is_stopping = True
         self._may_ask = False
         self._waiting_work.clear()
-        for queue in (self.ready, self.elsewhere):
+        with self._moving:
+            queues = self.ready, self.elsewhere
+            if not isinstance(self.ready, ImportGuard):  # which says better what is wrong
+                self.ready, self.elsewhere = ClosedQueue(), ClosedQueue()
+        on_closed()
+        for queue in queues:
             for task in list(queue):
                 if queue.pop(task, queue) is None and isinstance(task, Future):
                     self._complete(task, None, CancelledError("the program has ended"))
+        for owed in list(self.given.values()):
+            for future in _futures_of(owed):
+                if not future.is_done:
+                    self._complete(future, None, CancelledError("the program has ended"))
+        self.given.clear()
 
     # ------------------------------------------------------------ what other ranks say
 
@@ -326,6 +345,8 @@ class Worker:
 
     def take_value(self, source: int, returned: Returned) -> None:
         """Take in what a call has returned that this rank has given away."""
+        if self.is_stopping:
+            return
         future = self.given.pop(returned.key)
         if not isinstance(future, Future):
             raise TypeError(f"rank {self.rank} got {returned!r} from rank {source}")
@@ -337,6 +358,8 @@ class Worker:
         future.complete(value, error)
 
     def _settle(self, segments: list[Segment]) -> None:
+        if self.is_stopping:
+            return
         for segment in segments:
             owed = self.given[segment[0]]
             if isinstance(owed, Span):
@@ -521,6 +544,22 @@ def _compact(queue: dict[Task, None]) -> None:
     finally:
         queue.clear()  # lets go of the memory
         queue.update(entries)
+
+
+def _futures_of(owed: Span | FutureGroup | Future) -> list[Future]:
+    """Return the futures among what a rank has given away. Who waits for a span's calls hears."""
+    if isinstance(owed, Future):
+        return [owed]
+    return owed.futures if isinstance(owed, FutureGroup) else []
+
+
+class ClosedQueue(dict[Any, None]):
+    """Stands in for the queues once the program has ended: what comes is cancelled."""
+
+    def __setitem__(self, task: Any, value: None) -> None:
+        if isinstance(task, Future):
+            task.complete(None, CancelledError("the program has ended"))
+        raise CancelledError("the program has ended")
 
 
 class ImportGuard(dict[Any, None]):

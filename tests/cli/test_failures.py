@@ -467,20 +467,66 @@ def test_a_task_that_ends_its_process(ranks: int, call: str, write_program: Writ
     launch(program, ranks=ranks, timeout=LIMIT).check(None)
 
 
-@on_ranks(2, 4)
-def test_a_task_that_calls_sys_exit(ranks: int, write_program: WriteProgram) -> None:
-    program = write_program("""
+@on_ranks(1, 2)
+@pytest.mark.parametrize(
+    ("code", "status"), [("7", 7), ("", 0), ("'so be it'", 1), ("None", 0), ("0", 0)]
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        "list(futures.map(end, range(10)))",
+        "futures.submit(end, 1).result()",
+        "list(futures.map(lambda x: futures.submit(end, x).result(), range(10)))",
+        "futures.mapReduce(end, max, range(10))",
+    ],
+    ids=["map", "submit", "nested", "mapReduce"],
+)
+def test_a_task_that_calls_sys_exit(
+    call: str, code: str, status: int, ranks: int, write_program: WriteProgram
+) -> None:
+    program = write_program(f"""
         import sys, time
         from scoop_mpi import futures
 
         def end(x):
             time.sleep(0.01)
-            sys.exit(7)
+            sys.exit({code})
 
         if __name__ == "__main__":
-            list(futures.map(end, range(10)))
+            {call}
     """)
-    launch(program, ranks=ranks, timeout=LIMIT).check(7)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check(status)
+    assert count(run, f"a task called sys.exit({code or None}), and the program ends by it") == 1
+    assert "in end" in run.stderr
+    assert (count(run, "so be it") > 1) == (status == 1)
+
+
+@on_ranks(1, 2)
+@pytest.mark.parametrize("where", ["in the program", "in an iterable", "caught"])
+def test_an_exit_that_is_none_of_a_task_is_silent(
+    where: str, ranks: int, write_program: WriteProgram
+) -> None:
+    program = write_program(f"""
+        import sys
+        from scoop_mpi import futures
+
+        def end(x):
+            sys.exit(5)
+
+        def numbers():
+            yield 1
+            end(2)
+
+        if __name__ == "__main__":
+            if {where == "in an iterable"}:
+                futures.map(abs, numbers())
+            try:
+                list(futures.map(end, range(3)))
+            except SystemExit:
+                end(1)
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check(5)
+    assert run.stderr == ""
 
 
 # ------------------------------------------------------------ signals

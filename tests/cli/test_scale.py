@@ -63,26 +63,3 @@ def test_memory_does_not_grow_with_the_number_of_tasks(
     """)
     run = launch(program, ranks=ranks, timeout=150).check()
     assert int(run.stdout) < 10_000_000
-
-
-@on_ranks(1, 2, 4)
-def test_an_mpi_without_threads(ranks: int, write_program: WriteProgram) -> None:
-    program = write_program("""
-        import threading
-        from mpi4py import MPI
-        from scoop_mpi import futures
-
-        def fib(n):
-            if n < 2:
-                return n
-            left, right = futures.submit(fib, n - 1), futures.submit(fib, n - 2)
-            return left.result() + right.result()
-
-        if __name__ == "__main__":
-            assert MPI.Query_thread() == MPI.THREAD_FUNNELED
-            assert threading.active_count() == 1
-            print(list(futures.map(fib, range(15)))[-1], fib(14))
-    """)
-    run = launch(program, ranks=ranks, env={"MPI4PY_RC_THREAD_LEVEL": "funneled"}).check()
-    assert run.stdout == "377 377\n"
-    assert run.stderr.count("MPI_THREAD_FUNNELED") == 1

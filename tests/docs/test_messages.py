@@ -100,6 +100,10 @@ NAMES = {
     "MPICH's or Intel MPI's mpiexec",
     "Open MPI's mpiexec",
     "a PMIx launcher",
+    # Which rank, and where in the program, as parts of messages.
+    "rank ... (...)",
+    "... (..., line ...)",
+    "..., line ...: ...",
 }
 BEGINNINGS = [beginning for group in NO_MESSAGES.values() for beginning in group]
 

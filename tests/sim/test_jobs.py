@@ -1000,6 +1000,41 @@ def test_a_task_that_waits_after_the_program_has_ended() -> None:
     run_everywhere(program)
 
 
+def poll_for_ever() -> None:
+    while True:
+        child = futures.submit(square, 1)
+        while not child.done():
+            compute(1e-4)
+
+
+def poll_for_one_that_waits() -> None:
+    while True:
+        child = futures.submit(fib, 3)
+        while not futures.wait([child], timeout=0).done:
+            compute(1e-4)
+
+
+def ask_for_one_after_the_other() -> None:
+    while True:
+        list(futures.map(square, range(3)))
+
+
+@pytest.mark.parametrize(
+    "ask", [poll_for_ever, poll_for_one_that_waits, ask_for_one_after_the_other]
+)
+def test_a_task_that_goes_on_after_the_program_has_ended_finds_its_end(
+    ask: Callable[[], None],
+) -> None:
+    def program() -> None:
+        begun = [futures.submit(ask) for _ in range(size - 1)]
+        while not all(future.running() for future in begun):
+            compute(1e-3)
+        compute(0.01)
+
+    for size, seed in itertools.product((2, 3, 5), range(40)):
+        Simulation(size, seed).run(program)
+
+
 def test_items_that_exit_when_unpickled_fail_alone() -> None:
     def program() -> bool:
         items = [1, Exiting(), 3, Exiting(), 5, 6]

@@ -224,7 +224,7 @@ def test_nothing_waits_for_a_function_once_the_program_has_ended() -> None:
     (send,) = ranks.workers[0].handle(0, Steal((1,)), 0)
     thief = ranks.workers[1]
     (wanted,) = thief.handle(0, over_the_wire(send.message), 0)
-    thief.stop()
+    thief.stop(lambda: None)
     (sent,) = ranks.workers[0].handle(1, wanted.message, 0)
     assert thief.handle(0, over_the_wire(sent.message), 0) == []
     assert not thief.ready

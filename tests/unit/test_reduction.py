@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoop_mpi.errors import Interrupt
 from scoop_mpi.reduction import Tree, fold, intervals
 from tests.unit.helpers import bracket, the_tree
 
@@ -185,9 +186,9 @@ def test_stop_iteration_is_no_end_of_a_reduction(segments: list[tuple[int, int]]
 
 def test_ctrl_c_at_the_owner_is_raised_at_once() -> None:
     def interrupt(left: str, right: str) -> str:
-        raise KeyboardInterrupt
+        raise Interrupt
 
     tree = Tree(interrupt, 3)
     tree.add(0, 1, ["0"], {})
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupt):
         tree.add(1, 1, ["1"], {})

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from scoop_mpi.columns import Batch, seal_calls
-from scoop_mpi.errors import SerializationError
+from scoop_mpi.errors import Interrupt, SerializationError
 from scoop_mpi.functions import Functions
 from scoop_mpi.messages import Results
 from scoop_mpi.outcomes import Outcomes
@@ -165,7 +165,9 @@ def fail(error: BaseException) -> Any:
     raise error
 
 
-@pytest.mark.parametrize("kind", [ValueError, IndexError, SystemExit, GeneratorExit])
+@pytest.mark.parametrize(
+    "kind", [ValueError, IndexError, SystemExit, GeneratorExit, KeyboardInterrupt]
+)
 def test_a_call_that_raises_does_not_keep_others_from_being_made(
     kind: type[BaseException],
 ) -> None:
@@ -218,19 +220,19 @@ def test_what_a_signal_raises_between_two_calls_is_no_calls_outcome() -> None:
 
 
 def test_ctrl_c_is_that_calls_outcome_and_is_raised() -> None:
-    span = make_span(lambda x: fail(KeyboardInterrupt()) if x == 1 else x, range(4))
+    span = make_span(lambda x: fail(Interrupt()) if x == 1 else x, range(4))
     span.window_size = 4
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupt):
         work_off(span)
     values, failures = outcomes_of(span)
     assert values == {0: 0}
-    assert [type(error) for error in failures.values()] == [KeyboardInterrupt]
+    assert [type(error) for error in failures.values()] == [Interrupt]
 
 
 def test_the_calls_behind_a_ctrl_c_are_left_to_be_claimed() -> None:
-    span = make_span(lambda x: fail(KeyboardInterrupt()) if x == 1 else x, range(4))
+    span = make_span(lambda x: fail(Interrupt()) if x == 1 else x, range(4))
     span.window_size = 4
-    with suppress(KeyboardInterrupt):
+    with suppress(Interrupt):
         work_off(span)
     assert span.unclaimed == 2
     work_off(span)
@@ -524,6 +526,7 @@ ERRORS: dict[str, type[BaseException]] = {
     "IndexError": IndexError,
     "StopIteration": StopIteration,
     "KeyboardInterrupt": KeyboardInterrupt,
+    "Interrupt": Interrupt,
 }
 kinds = st.sampled_from(["plain", "plain", "box", "broken", *ERRORS])
 which = st.integers(0, 99)
@@ -591,7 +594,7 @@ class Interleavings(RuleBasedStateMachine):
                 span.retire(window)
 
     def enter(self, place: greenlet, *arguments: Any) -> None:
-        with suppress(KeyboardInterrupt):
+        with suppress(Interrupt):
             place.switch(*arguments)
         if not place.dead:
             self.suspended.append(place)
@@ -673,6 +676,8 @@ class Interleavings(RuleBasedStateMachine):
         kind = self.kinds[number]
         if kind == "broken":
             return isinstance(error, SerializationError) and not self.calls_made[number]
+        if kind == "Interrupt" and type(error) is KeyboardInterrupt:  # it has come from a thief
+            return error.args == (number,)
         return type(error) is ERRORS[kind] and error.args == (number,)
 
     def check_outcomes(self) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from scoop_mpi import worker_state
 from scoop_mpi.columns import seal_calls
-from scoop_mpi.errors import CancelledError, NotStartedProperly, SerializationError
+from scoop_mpi.errors import CancelledError, Interrupt, NotStartedProperly, SerializationError
 from scoop_mpi.future import Future
 from scoop_mpi.messages import (
     Call,
@@ -111,6 +111,10 @@ def fail(x: Any) -> Any:
 
 
 def interrupt(_: Any) -> Any:
+    raise Interrupt
+
+
+def call_it_off(_: Any) -> Any:
     raise KeyboardInterrupt
 
 
@@ -172,7 +176,7 @@ def test_a_rank_that_can_neither_give_nor_take_says_nothing(state: str) -> None:
     if state != "importing":
         worker.open_queues()
     if state == "stopping":
-        worker.stop()
+        worker.stop(lambda: None)
     if state == "alone":
         add_futures(worker, double, 1, 2, 3)
     assert worker.report(is_low=True) == []
@@ -452,10 +456,20 @@ def test_who_interrupts_a_single_call_hears_of_it(argument: Any) -> None:
     owner, thief = make_worker(1), make_worker(2)
     (future,) = add_futures(owner, interrupt, argument)
     thief.handle(1, only(steal(owner, 2), 2, Call if argument == 1 else Work), 0)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupt):
         work_off(thief)
+    owner.handle(2, over_the_wire(only(thief.report(is_low=False), 1, Results)), 0)
+    assert type(future.failure) is KeyboardInterrupt
+
+
+@pytest.mark.parametrize("argument", [1, Box(1)])
+def test_a_keyboard_interrupt_of_a_calls_own_is_its_outcome(argument: Any) -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    (future,) = add_futures(owner, call_it_off, argument)
+    thief.handle(1, only(steal(owner, 2), 2, Call if argument == 1 else Work), 0)
+    work_off(thief)
     owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
-    assert isinstance(future.failure, KeyboardInterrupt)
+    assert type(future.failure) is KeyboardInterrupt
 
 
 # ------------------------------------------------------------ a task on its own
@@ -608,7 +622,7 @@ def test_stop_drops_what_nobody_has_begun() -> None:
     elsewhere = make_future(double, 3)
     worker.elsewhere[elsewhere] = None
     add_span(worker, double, range(10))
-    worker.stop()
+    worker.stop(lambda: None)
     assert isinstance(future.failure, CancelledError)
     assert isinstance(elsewhere.failure, CancelledError)
     assert not begun.is_done
@@ -617,11 +631,46 @@ def test_stop_drops_what_nobody_has_begun() -> None:
 
 
 @pytest.mark.parametrize("argument", [1, Box(1)])
+def test_stop_cancels_what_has_been_given_away(argument: Any) -> None:
+    owner, thief = make_worker(1), make_worker(2)
+    alone, *together = add_futures(owner, double, argument, argument, argument)
+    thief.handle(1, only(steal(owner, 2), 2, Work), 0)
+    owner.stop(lambda: None)
+    assert all(isinstance(future.failure, CancelledError) for future in (alone, *together))
+    work_off(thief)
+    for _, results in thief.report(is_low=False):
+        owner.handle(2, results, 0)  # which come too late
+    assert not owner.given
+
+
+def test_after_stop_what_is_submitted_is_cancelled_at_once() -> None:
+    worker = make_worker()
+    closed = []
+    worker.stop(lambda: closed.append((worker.ready, worker.elsewhere)))
+    for queue in closed[0]:
+        future = make_future(double, 1)
+        with pytest.raises(CancelledError, match="the program has ended"):
+            queue[future] = None
+        assert isinstance(future.failure, CancelledError)
+
+
+def test_a_stop_while_the_program_is_imported_closes_the_queues_after_that() -> None:
+    worker = Worker(1, 2, "node1", lambda: 0)
+    worker.stop(lambda: None)
+    with pytest.raises(NotStartedProperly, match="while it was importing"):
+        worker.ready[make_future(double, 1)] = None
+    worker.open_queues()
+    with pytest.raises(CancelledError):
+        worker.ready[make_future(double, 1)] = None
+    assert worker.report(is_low=True) == []
+
+
+@pytest.mark.parametrize("argument", [1, Box(1)])
 def test_after_stop_work_is_neither_taken_in_nor_given(argument: Any) -> None:
     owner, worker = make_worker(1), make_worker(2)
     add_futures(owner, double, argument)
     work = only(steal(owner, 2), 2, Call if argument == 1 else Work)
-    worker.stop()
+    worker.stop(lambda: None)
     worker.handle(1, work, 0)
     assert not worker.ready
     assert steal(worker, 3) == [Send(0, StealFailed((3,)))]
