@@ -169,6 +169,12 @@ def numbered(function: Callable[[Any], Any], item: tuple[int, Any]) -> tuple[int
     return item[0], outcome(function, item[1])
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds; the rank goes on with other tasks meanwhile."""
+    while not condition():
+        shared.getConst("never set", timeout=0.005)
+
+
 # ------------------------------------------------------------ nodes
 
 
@@ -249,7 +255,7 @@ class AsCompleted(Submitted):
                 future.add_done_callback(seen.append)
         found = {future: outcome(future.result) for future in futures.as_completed(fs)}
         if self.is_waited_for:
-            futures.wait(fs)
+            wait_for(lambda: len(seen) >= len(fs))  # another thread may have begun a callback
             assert sorted(map(id, seen)) == sorted(map(id, fs)), "a callback was not called once"
         return [found[future] for future in fs]
 
@@ -501,8 +507,7 @@ class CalledBack(Node):
             future.add_done_callback(functools.partial(call_back, number))
         for future in fs:
             outcome(future.result)
-        while len(found) < len(fs):
-            shared.getConst("never set", timeout=0.005)
+        wait_for(lambda: len(found) == len(fs))
         return [found[number] for number in range(len(fs))]
 
     def answer(self) -> Any:
@@ -551,10 +556,8 @@ class Threads(Node):
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            # Not `join`: what the thread waits for may have begun beneath this very task.
-            while thread.is_alive():
-                shared.getConst("never set", timeout=0.005)
+        # Not `join`: what a thread waits for may have begun beneath this very task.
+        wait_for(lambda: not any(thread.is_alive() for thread in threads))
         return found
 
     def answer(self) -> Any:

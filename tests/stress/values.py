@@ -10,6 +10,7 @@ import enum
 import fractions
 import math
 import random
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +148,9 @@ def any_value(rng: random.Random, depth: int = 2) -> Any:
 
 def difference(found: Any, expected: Any, where: str = "value") -> str | None:
     """Say where two values differ, if they do."""
+    if isinstance(found, BaseException) and type(found) is not type(expected):
+        error = "".join(traceback.format_exception(found))
+        return f"{where}: {error}\nand not {_short(expected)}"
     if type(found) is not type(expected):
         return f"{where}: {_short(found)} is of another type than {_short(expected)}"
     if isinstance(expected, np.ndarray):
@@ -168,7 +172,8 @@ def difference(found: Any, expected: Any, where: str = "value") -> str | None:
         return other
     if len(found) != len(expected):
         return f"{where}: {len(found)} items and not {len(expected)}"
-    for place, (one, other) in enumerate(zip(found, expected, strict=True)):
+    # From the end: of ("raised", error) the error tells more.
+    for place, (one, other) in reversed(list(enumerate(zip(found, expected, strict=True)))):
         if (text := difference(one, other, f"{where}[{place}]")) is not None:
             return text
     return None
