@@ -146,8 +146,8 @@ ELEMENT_EACH_TIME = """
 
     def wait_until_freed(_):
         meet("last")
-        while megabytes_mapped():
-            time.sleep(0.01)
+        while megabytes_mapped():  # a call of scoop_mpi's lets go of what was removed
+            shared.getConst("never set", timeout=0.01)
 
     if __name__ == "__main__":
         most = 0
@@ -183,8 +183,8 @@ SET_AND_DELETE = """
             if "table" in constants[worker]:
                 del constants[worker]["table"]
         assert shared.getConst("table", timeout=0) is None
-        while megabytes_mapped():
-            time.sleep(0.01)
+        while megabytes_mapped():  # a call of scoop_mpi's lets go of what was removed
+            shared.getConst("never set", timeout=0.01)
 
     if __name__ == "__main__":
         for number in range(150):
