@@ -186,12 +186,13 @@ def _rename(module: ModuleType) -> None:
         if id(thing) in seen:
             continue
         seen.add(id(thing))
-        if isinstance(thing, staticmethod | classmethod):
+        kind = type(thing)  # never `isinstance`: what a proxy says of its class is another's
+        if issubclass(kind, staticmethod | classmethod):
             left.append(thing.__func__)
-        if isinstance(thing, FunctionType | TypeVar | ParamSpec):
+        if kind in (FunctionType, TypeVar, ParamSpec):
             if thing.__module__ == WORKER_NAME:
                 thing.__module__ = ROOT_NAME
-        elif isinstance(thing, type):
+        elif issubclass(kind, type):
             if type.__getattribute__(thing, "__dict__").get("__module__") == WORKER_NAME:
                 left.extend(type.__getattribute__(thing, "__dict__").values())
                 _rename_class(thing)

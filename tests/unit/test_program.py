@@ -549,6 +549,21 @@ def test_names_bound_beside_a_guard_in_one_block(on_root: bool) -> None:
     assert kept_names(source, on_root=on_root) & {"f", "g", "h"} == {"f", "h"}
 
 
+@pytest.mark.parametrize("answer", ["type(self.wrapped)", "1 / 0"])
+def test_an_object_that_says_it_is_of_another_class_is_let_alone(answer: str) -> None:
+    source = f"""
+        class Proxy:
+            wrapped = None
+            def __init__(self, wrapped): self.__dict__["wrapped"] = wrapped
+            __class__ = property(lambda self: {answer})
+            __module__ = property(lambda self: self.wrapped.__module__)
+
+        @Proxy
+        def f(): pass
+    """
+    assert "f" in kept_names(source, on_root=False)
+
+
 def test_what_the_program_deletes_is_not_kept_alive() -> None:
     source = """
         import weakref
