@@ -103,7 +103,8 @@ def test_a_traceback_from_within_a_zip_file(ranks: int, tmp_path: Path) -> None:
         file.writestr("__main__.py", "def f():\n    1 / 0  # this line\nf()\n")
     shown = launch(archive, ranks=ranks, timeout=LIMIT).check(1).stderr
     wanted = launch(archive, ranks=None, python=(), timeout=LIMIT).check(1).stderr
-    assert shown == wanted[:35] + wanted[wanted.index(f'  File "{archive}') :]  # Python's own way
+    first, own_way = wanted.splitlines(keepends=True)[0], f'  File "{archive}'
+    assert shown.startswith(first + wanted[wanted.index(own_way) :])  # Open MPI's has more to say
 
 
 @on_ranks(1, 2)
@@ -127,10 +128,12 @@ def test_a_program_that_comes_by_standard_input(ranks: int, write_program: Write
     assert (run.stdout, run.stderr) == (PRINTS, "")
 
 
-def test_a_program_that_is_too_large_for_standard_input(write_program: WriteProgram) -> None:
+def test_a_program_that_is_too_large_to_be_handed_on(write_program: WriteProgram) -> None:
     program = write_program(f"text = {os.urandom(60_000).hex()!r}")
     shell = ("sh", "-c", f'exec "$@" < {program}', "sh")
-    run = launch("-n", "2", "-", launcher=shell, timeout=LIMIT).check(2)
+    # To other hosts mpiexec passes it on, as far as anybody knows.
+    hosts = ("--host", "localhost", "localhost")
+    run = launch(*hosts, "-", launcher=shell, timeout=LIMIT).check(2)
     assert "too large to be handed on" in run.stderr
 
 
