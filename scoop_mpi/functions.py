@@ -116,6 +116,12 @@ class Functions:
         self._sent: dict[str, FunctionName] = {}  # the first large one of each description
         self._has_warned = False
 
+    def forget(self) -> None:
+        """Let go of all functions."""
+        self.codec = FunctionCodec()
+        self._recent_own.clear()
+        self._recent_others.clear()
+
     # ------------------------------------------------------------ the owner's
 
     def is_simple(self, function: Callable[..., Any]) -> bool:

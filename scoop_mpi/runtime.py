@@ -361,6 +361,7 @@ class Runtime:
     def close(self) -> None:
         """Do nothing any more, whoever asks: the job has ended, or this is a forked child."""
         self._only_thread = _NO_THREAD
+        self.worker.let_go()
 
     def drop_outcomes(self) -> None:
         """Nothing runs here any more: have each step drop what it would still report.

@@ -271,6 +271,12 @@ class Worker:
         self.outbox.clear()
         self.returned.clear()
 
+    def let_go(self) -> None:
+        """The job has ended: refer to nothing of the program's. Its objects end as Python ends."""
+        self.functions.forget()
+        self.given.clear()
+        self.discarded.clear()
+
     def stop(self, on_closed: Callable[[], None]) -> None:
         """The program has ended: cancel what nobody has begun, and what others have.
 
