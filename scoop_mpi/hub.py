@@ -42,6 +42,7 @@ from scoop_mpi.runtime import Runtime
 from scoop_mpi.span import Span, Task, Window
 from scoop_mpi.turns import Turns
 from scoop_mpi.waiting import ThreadWaiter, Waiter
+from scoop_mpi.worker_state import ImportGuard
 
 # A call with a time limit can't be interrupted once this rank has begun it. So others get this
 # many seconds to take it first (at most half of the limit). If they had no time, they are not asked
@@ -196,8 +197,9 @@ class Hub(Greenlets):
             CancelledError: the program has ended. So hears also an object's ``__del__`` that runs
                 while Python shuts down, when greenlets can't be had any more.
         """
-        if self.runtime.is_stopping:
-            raise CancelledError(self.runtime.ended)
+        runtime = self.runtime
+        if runtime.is_stopping and not isinstance(runtime.worker.ready, ImportGuard):
+            raise CancelledError(runtime.ended)  # that one says better what is wrong
         kind = GreenletWaiter if get_ident() == self.thread else ThreadWaiter
         return former if isinstance(former, kind) else kind(self)
 

@@ -8,8 +8,10 @@ import weakref
 import pytest
 
 from scoop_mpi.columns import seal_calls
+from scoop_mpi.errors import NotStartedProperly
 from scoop_mpi.future import Future
 from scoop_mpi.hub import Hub
+from scoop_mpi.maps import SubmittedMap
 from scoop_mpi.messages import Call, Message, Returned, Work, WorkWanted, decode, encode
 from scoop_mpi.node_memory import NodeMemory
 from scoop_mpi.runtime import Runtime
@@ -89,3 +91,13 @@ def test_queues_are_compacted_after_a_burst(hub: Hub) -> None:
     hub.runtime.step()
     assert hub.ready.__sizeof__() < 1000
     assert list(hub.ready) == tasks[-1:]
+
+
+def test_whoever_maps_while_importing_hears_so_also_if_the_program_has_ended(
+    ends: list[Endpoint],
+) -> None:
+    logger = logging.getLogger(__name__)
+    importing = Hub(Runtime(ends[1], lambda: 0.0, print, NodeMemory(logger)), NoIdling(), logger)
+    importing.runtime.stop()
+    with pytest.raises(NotStartedProperly, match="rank 0 runs it"):
+        SubmittedMap(importing, abs, [1], star=False)
