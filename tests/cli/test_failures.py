@@ -528,7 +528,8 @@ def test_an_exit_that_is_none_of_a_task_is_silent(
                 end(1)
     """)
     run = launch(program, ranks=ranks, timeout=LIMIT).check(5)
-    assert run.stderr == ""
+    assert "sys.exit" not in run.stderr
+    assert "Traceback" not in run.stderr  # Open MPI's mpiexec says something of its own
 
 
 # ------------------------------------------------------------ signals
