@@ -57,8 +57,8 @@ PROGRAMS = {
     """,
 }
 
-# What starts something while the program ends, and what that prints. Python 3.12 refuses it ("can't create new thread
-# at interpreter shutdown"); with us it runs under each version, as with all the others.
+# What starts something while the program ends, and what that prints. With us it runs under each
+# version; Python 3.12 refuses it ("can't create new thread at interpreter shutdown").
 STARTING = {
     "a thread that another one starts": (
         """
