@@ -11,12 +11,12 @@ A span never has to be cut into chunks beforehand, because its calls are claimed
                    values  running   from the left       <-- thieves take from the right,
                                                              the bulk first, windows last
 
-`Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop of one
-line, ``keep(function(claim()))``, claims each as it gets to it. (A loop in C, ``values.extend(map(
-function, ...))``, is no faster from Python 3.11 on, and swallows a StopIteration that a call
-raises.) So a thief may still take what the loop has not reached, from the other end, although the
-loop runs in another thread or is suspended amid a call: each pop of a deque is atomic. Windows grow
-until one takes about a millisecond; a long call's window is one call.
+`Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop claims
+each as it gets to it. (A loop in C, ``values.extend(map(function, ...))``, is no faster for
+functions in Python, and swallows a StopIteration that a call raises.) So a thief may still take
+what the loop has not reached, from the other end, although the loop runs in another thread or is
+suspended amid a call: each pop of a deque is atomic. Windows grow until one takes about a
+millisecond; a long call's window is one call.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from scoop_mpi.functions import Functions, SealedFunction
 from scoop_mpi.future import Future, Watcher
 from scoop_mpi.messages import Segment
 from scoop_mpi.outcomes import Outcomes
-from scoop_mpi.serializer import EncodedError
-from scoop_mpi.values import SETTLED, Sealer, column_of, open_values
+from scoop_mpi.serializer import PLAIN, EncodedError
+from scoop_mpi.values import Sealer, column_of, open_values
 
 LARGEST_WINDOW = 1 << 16  # calls; bounds how much of a range is made into objects at once
 
@@ -50,6 +50,7 @@ class Window:
         "pending",
         "reported",
         "reported_at",
+        "sealed",
         "size",
         "span",
         "start",
@@ -65,6 +66,7 @@ class Window:
         self.reported = 0
         self.reported_at = 0.0  # for the runtime's use
         self.values: list[Any] = []
+        self.sealed = False  # whether any of them may be: this first, then the value
         self.failures: dict[int, BaseException | EncodedError] = {}
 
     def run(self) -> None:
@@ -92,23 +94,25 @@ class Window:
 
         A value of a stolen span's is sealed before the next call begins: that may change it.
         """
-        claim, keep = self.pending.popleft, self.values.append
+        claims, keep = starmap(self.pending.popleft, repeat(())), self.values.append
         star, sealer = self.span.star, self.span.sealer
         if sealer is not None:
-            while True:
-                value = function(*claim()) if star else function(claim())
-                if type(value) in SETTLED:
+            plain = PLAIN
+            for call in claims:
+                value = function(*call) if star else function(call)
+                if type(value) in plain:
                     keep(value)
                 else:
                     holder = [value]
                     value = None
+                    self.sealed = True
                     keep(sealer.take(holder))
         elif star:
-            while True:
-                keep(function(*claim()))
+            for call in claims:
+                keep(function(*call))
         else:
-            while True:
-                keep(function(claim()))
+            for call in claims:
+                keep(function(call))
 
     def _fail(self, error: BaseException) -> None:
         sealer = self.span.sealer
@@ -309,7 +313,9 @@ class Span:
             values, failures = self._fold(window)
             self.outlet(self, Outcomes(window.start, len(window.values), values, failures))
 
-    def _fold(self, window: Window) -> tuple[list[Any], Mapping[int, BaseException | EncodedError]]:
+    def _fold(
+        self, window: Window
+    ) -> tuple[Sequence[Any], Mapping[int, BaseException | EncodedError]]:
         """Combine the values of a window as far as the tree allows; see `reduction.fold`."""
         operation, sealer = self.reduction, self.sealer
         assert operation is not None
@@ -326,7 +332,8 @@ class Span:
         del opened
         values.reverse()
         sealed = list(map(sealer.value, starmap(values.pop, repeat((), len(values)))))
-        return sealed, {offset: sealer.failure(error) for offset, error in failures.items()}
+        encoded = {offset: sealer.failure(error) for offset, error in failures.items()}
+        return column_of(sealed), encoded
 
     def _drop(self, window: Window) -> None:
         with self.lock:
@@ -341,7 +348,9 @@ class Span:
             first, last = window.reported, len(window.values)
             if first == last:
                 return
-            values = window.values[first:last]
+            values: Sequence[Any] = window.values[first:last]
+            if window.sealed:
+                values = column_of(values)
             # A copy first, which is made at once: the loop itself may run a user's __del__.
             failures = {
                 offset - first: error

@@ -12,7 +12,7 @@ from scoop_mpi.future import Future
 from scoop_mpi.messages import Call, Parcel
 from scoop_mpi.outcomes import Outbox, Outcomes, ReturnedValues
 from scoop_mpi.serializer import PLAIN, EncodedError
-from scoop_mpi.values import Sealer
+from scoop_mpi.values import Sealer, column_of
 
 
 class StolenCall(Future):
@@ -87,7 +87,7 @@ class StolenCall(Future):
                 interrupt = error
         self._function = None
         # Of a reduction, too, the partial value of one call is what it returned.
-        self._outbox.append((owner, key, Outcomes(start, 1, [value], failures)))
+        self._outbox.append((owner, key, Outcomes(start, 1, column_of([value]), failures)))
         if interrupt is not None:
             raise interrupt
 
@@ -144,7 +144,7 @@ class LoneCall(StolenCall):
             if type(value) in PLAIN:
                 self._returned.append((owner, key, value))
             else:
-                self._outbox.append((owner, key, Outcomes(0, 1, [value], {})))
+                self._outbox.append((owner, key, Outcomes(0, 1, column_of([value]), {})))
         finally:
             self._function = None
 

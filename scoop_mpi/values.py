@@ -39,10 +39,6 @@ class SealedValue:
         return decode(self.payload)
 
 
-# Types of values that stay as they are: those that can't change, and what has been sealed.
-SETTLED = PLAIN | {SealedValue}
-
-
 class Sealer:
     """Seals the outcomes of other ranks' calls.
 
@@ -63,7 +59,7 @@ class Sealer:
         which nobody else can change, is told from one that has to be copied. See also `take`.
         """
         kind = type(value)
-        if kind in SETTLED or (kind is tuple and are_unchangeable(value)):
+        if kind in PLAIN or (kind is tuple and are_unchangeable(value)):
             return value
         is_new = sys.getrefcount(value) <= self._references
         try:

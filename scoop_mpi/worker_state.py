@@ -56,7 +56,7 @@ from scoop_mpi.outcomes import FutureGroup, Outbox, Outcomes, ReturnedValues
 from scoop_mpi.serializer import EncodedError
 from scoop_mpi.span import Span, Task
 from scoop_mpi.stolen import LoneCall, StolenCall
-from scoop_mpi.values import Sealer, column_of
+from scoop_mpi.values import Sealer
 
 BROKER_RANK = 0
 # A queue is compacted if it has more bytes than this, and than this many for each of its entries;
@@ -535,7 +535,7 @@ class Worker:
             offset: error if isinstance(error, EncodedError) else self.sealer.failure(error)
             for offset, error in outcomes.failures.items()
         }
-        return key, outcomes.start, outcomes.length, column_of(outcomes.values), failures
+        return key, outcomes.start, outcomes.length, outcomes.values, failures
 
 
 def _compact(queue: dict[Task, None]) -> None:

@@ -35,6 +35,7 @@ from scoop_mpi.policy import MOST_HANDED_BACK, MOST_TEAMS, RESULTS_INTERVAL, ROO
 from scoop_mpi.serializer import OUT_OF_BAND_BYTES, FunctionCodec
 from scoop_mpi.span import Span
 from scoop_mpi.transport import LARGE_BYTES
+from scoop_mpi.values import column_of
 from scoop_mpi.worker_state import Worker
 from tests.unit.cluster import Cluster
 from tests.unit.helpers import (
@@ -605,7 +606,7 @@ def test_a_value_that_cannot_be_sent_fails_its_call_alone() -> None:
     (stolen,) = thief.ready
     assert isinstance(stolen, Span)
     sealed = list(map(thief.sealer.value, [Unpicklable(), Box(1)]))
-    thief.send_outcomes(stolen, Outcomes(0, 2, sealed, {}))
+    thief.send_outcomes(stolen, Outcomes(0, 2, column_of(sealed), {}))
     owner.handle(2, only(thief.report(is_low=False), 1, Results), 0)
     values, failures = span.inbox[0].open()
     assert list(values) == [None, Box(1)]
