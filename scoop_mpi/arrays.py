@@ -39,6 +39,11 @@ def reduce_array(thing: Any) -> Any:
     return restore_array, (content, array.dtype, straight.shape, places)
 
 
+def is_array_type(kind: type) -> bool:
+    """Say whether a type is that of numpy's arrays, or derived from it."""
+    return any(base.__name__ == "ndarray" and base.__module__ == "numpy" for base in kind.__mro__)
+
+
 def restore_array(
     content: Content, dtype: Any, shape: tuple[int, ...], axes: tuple[int, ...]
 ) -> Any:

@@ -491,7 +491,9 @@ def _fill_block(items: Sequence[Any], first: int, by_value: bool) -> tuple[int, 
         try:
             pickler.dump(items[place])
             start, end = end, stream.tell()
-            size = end - start + sum(buffer.raw().nbytes for buffer in buffers[buffers_before:])
+            size = end - start
+            if len(buffers) > buffers_before:
+                size += sum(buffer.raw().nbytes for buffer in buffers[buffers_before:])
             if place > first:
                 more += size
             is_too_large = place > first and size > BLOCK_BYTES

@@ -81,7 +81,7 @@ class Definitions(cloudpickle.Pickler):  # type: ignore[misc]
         if kind is typing.NewType:
             return make_new_type, (thing.__name__, thing.__supertype__, thing.__module__)
         if kind is TypeVar:
-            return self.dispatch_table[kind](thing)
+            return cloudpickle.Pickler.dispatch_table[kind](thing)
         raise pickle.PicklingError(
             f"{getattr(thing, '__name__', describe_callable(thing))} travels by its name, and is "
             "not what other ranks have under that name. Define it outside the main guard, and "

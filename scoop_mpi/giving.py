@@ -154,8 +154,8 @@ class Giver:
                 future.replace_arguments(arguments)
 
     def _seal_span_ahead(self, span: Span) -> bool:
-        if span.is_stolen:
-            return False
+        if span.is_stolen or span.has_short_calls:
+            return False  # the program's thread comes by between two windows
         is_needed = not self._is_function_ready(span)
         try:
             self._seal_functions(span)

@@ -62,7 +62,7 @@ class SubmittedMap:
         self._span.watcher = self._waiter
         if calls:
             hub.enqueue(self._span)
-            hub.runtime.step()
+            hub.runtime.step(is_sated=True)
 
     @classmethod
     def of_all(

@@ -7,6 +7,7 @@ other under which the module has it. There it is the rank's own. All else goes b
 
     its own name       ("helpers", "Tools.triple")      pickle's own way, without a detour
     another one        ("__main__", "Point")            `find(module, name)`
+    a generator        that of the module `random`, or of `numpy.random`: each rank has its own
     a bound method     its function and its object: what the object's class finds by the method's
                        name must not decide, or `super().f` would become `self.f`
 
@@ -34,6 +35,9 @@ from scoop_mpi.meanings import Meanings, function_beneath
 
 # Modules that are the program on some rank, or something else there than here.
 PROGRAM_NAMES = ("__main__", "__mp_main__")
+# By the address of what they refer to: the same few functions and classes travel again and again.
+_remembered: dict[int, _Remembered] = {}
+_MOST_REMEMBERED = 1024
 _dict_of_class = type.__dict__["__dict__"].__get__
 _mro_of_class = type.__dict__["__mro__"].__get__
 
@@ -74,12 +78,24 @@ def reference_to(thing: Any, name: str | None = None) -> Reference | None:
         thing: which one.
         name: the name that it gives itself; None: its qualified name.
     """
-    if name is None:
-        name = getattr(thing, "__qualname__", None)
-    module_name = getattr(thing, "__module__", None)
-    if type(name) is not str:
-        return None
     known = meanings.known()
+    if name is not None:
+        return _look_for(thing, name, known)
+    remembered = _remembered.get(id(thing))
+    if remembered is not None and remembered.is_valid(thing, known):
+        return remembered.reference
+    name = getattr(thing, "__qualname__", None)
+    reference = _look_for(thing, name, known) if type(name) is str else None
+    if reference is not None and "." not in reference.name:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        names = vars(sys.modules[reference.module])
+        _remembered[id(thing)] = _Remembered(thing, names, known, reference)
+    return reference
+
+
+def _look_for(thing: Any, name: str, known: Meanings | None) -> Reference | None:
+    module_name = getattr(thing, "__module__", None)
     if type(module_name) is str:
         found = _found(thing, module_name, name, known) or _found_elsewhere(
             thing, module_name, known
@@ -91,6 +107,22 @@ def reference_to(thing: Any, name: str | None = None) -> Reference | None:
             if found := _found(thing, PROGRAM_NAMES[0], name, known):
                 return found
     return found
+
+
+class _Remembered(NamedTuple):
+    """A reference that has been found. It holds as long as the name means the same thing."""
+
+    thing: Any
+    names: dict[str, Any]
+    known: Meanings | None
+    reference: Reference
+
+    def is_valid(self, thing: Any, known: Meanings | None) -> bool:
+        return (
+            self.thing is thing
+            and self.known is known
+            and self.names.get(self.reference.name) is thing
+        )
 
 
 def reference_within(function: Any, owner: type) -> Reference | None:
@@ -135,6 +167,22 @@ def reduce_slot(method: Any) -> Any:
     return bind_builtin, (method.__objclass__, method.__name__, method.__self__)
 
 
+def reduce_generator(thing: Any) -> Any:
+    """Reduce what a module's functions for random numbers are bound to, as `random.gauss` is.
+
+    What is no such thing goes its usual way, as do the generators that a program makes.
+    """
+    place = _GENERATORS.get((type(thing).__module__, type(thing).__name__))
+    if place is not None and getattr(sys.modules.get(place.module), place.name, None) is thing:
+        return place.__reduce__()
+    return NotImplemented
+
+
+def is_generator_type(kind: type) -> bool:
+    """Say whether `reduce_generator` looks at each object of a type."""
+    return (kind.__module__, kind.__name__) in _GENERATORS
+
+
 def bind(function: Any, owner: Any) -> MethodType:
     """Return a bound method. (Its type has no name by which pickle would find it.)"""
     return MethodType(function, owner)
@@ -145,6 +193,10 @@ def bind_builtin(cls: type, name: str, owner: Any) -> Any:
     return _bound(_dict_of_class(cls)[name], owner)
 
 
+_GENERATORS = {
+    ("random", "Random"): Reference("random", "_inst"),
+    ("numpy.random.mtrand", "RandomState"): Reference("numpy.random.mtrand", "_rand"),
+}
 _BUILTIN_DESCRIPTORS = (MethodDescriptorType, ClassMethodDescriptorType)
 
 # How methods are reduced, by their type.

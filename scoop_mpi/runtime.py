@@ -128,7 +128,13 @@ class Runtime:
         return self._stepping_thread == get_ident()
 
     def step(
-        self, *, keep: int = 0, is_low: bool = False, looks: int = 1, is_pump: bool = False
+        self,
+        *,
+        keep: int = 0,
+        is_low: bool = False,
+        looks: int = 1,
+        is_pump: bool = False,
+        is_sated: bool = False,
     ) -> bool:
         """Do the rank's duties once.
 
@@ -138,6 +144,7 @@ class Runtime:
             looks: how many times to look for a message, one right after the other.
             is_pump: whether it comes amid the user's own lines. If so, or in another thread than
                 the program's main one, no code of the user's is run: nothing is pickled by it.
+            is_sated: whether there is new work here, for which no other rank is to be robbed.
 
         Returns:
             Whether anything has moved.
@@ -171,6 +178,9 @@ class Runtime:
             if worker.outbox or (is_low and not worker.has_asked):
                 self._send_all(worker.report(is_low, now))
             broker = self.broker
+            if is_sated and broker is not None and self.rank in broker.hungry:
+                broker.served(self.rank)
+                worker.has_asked = False
             if broker is not None and broker.hungry and not keep and len(worker.ready) == 1:
                 self._give_lone_call(broker)
             received = self.transport.receive()

@@ -21,11 +21,10 @@ import io
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from scoop_mpi.arrays import reduce_array, reduce_view
+from scoop_mpi.arrays import is_array_type, reduce_array, reduce_view
 from scoop_mpi.errors import (
     RemoteTraceback,
     SerializationError,
@@ -36,7 +35,7 @@ from scoop_mpi.errors import (
     raise_interrupt,
 )
 from scoop_mpi.holds import Hold, Keeper
-from scoop_mpi.references import METHODS, reference_to
+from scoop_mpi.references import METHODS, is_generator_type, reduce_generator, reference_to
 
 Buffer = Any
 # The pickle stream and the large buffers that it refers to. After them come a `Keeper` for each
@@ -152,6 +151,7 @@ def pickler_of(
 
     kind: type[PayloadPickler] = _value_pickler() if by_value else _ReferencePickler
     pickler = kind(stream, PROTOCOL, buffer_callback=keep_in_stream)
+    pickler.ordinary = set()
     if reduce_array is not None:
         pickler.reduce_array = reduce_array
     return pickler
@@ -191,10 +191,33 @@ class PayloadPickler(pickle.Pickler):
     Attributes:
         reduce_array: how numpy arrays are pickled; by default so that they arrive writable.
         holds: on shared constants, those that have been met; None: none.
+        ordinary: the types that have been met whose objects all go the usual way.
     """
 
+    ordinary: set[type]
     reduce_array: Callable[[Any], Any] = staticmethod(reduce_array)
     holds: dict[Hold, None] | None = None
+
+    def reduce(self, thing: Any) -> Any:
+        """Reduce an object that is not of a built-in type: see `pickle` on what a reduction is.
+
+        Raises:
+            _NeedsValue: it has a name, but none by which other ranks find it.
+        """
+        kind = type(thing)  # never `isinstance`: what a proxy says of its class is another's
+        way = _WAYS.get(kind)
+        if way is not None:
+            return way(thing)
+        if issubclass(kind, type):
+            return _reduce_named(thing)
+        if callable(thing):
+            return _reduce_callable(thing)
+        if is_array_type(kind):
+            return self.reduce_array(thing)
+        if is_generator_type(kind):
+            return reduce_generator(thing)
+        self.ordinary.add(kind)
+        return NotImplemented
 
     def meet(self, hold: Hold) -> tuple[Any, ...]:
         """Remember a hold; return how it is restored."""
@@ -212,9 +235,10 @@ class _ReferencePickler(PayloadPickler):
     """Pickles functions and classes by reference, and gives up on one that can't be looked up."""
 
     def reducer_override(self, thing: Any) -> Any:
-        if type(thing) is Hold:
-            return self.meet(thing)
-        return _reduce(thing, self.reduce_array)
+        kind = type(thing)
+        if kind in self.ordinary:
+            return NotImplemented
+        return self.meet(thing) if kind is Hold else self.reduce(thing)
 
 
 @functools.cache
@@ -226,38 +250,24 @@ def _value_pickler() -> type[PayloadPickler]:
     from scoop_mpi.definitions import Definitions
 
     class ValuePickler(PayloadPickler, Definitions):
+        # cloudpickle's own looks three times for each object, in Python; `ways` has what is there.
+        dispatch_table = copyreg.dispatch_table
+        dump = pickle.Pickler.dump
+
         def reducer_override(self, thing: Any) -> Any:
             kind = type(thing)
+            if kind in self.ordinary:
+                return NotImplemented
             if kind is Hold:
                 return self.meet(thing)
             if kind in self.ways:
                 return self.ways[kind](thing)
-            with suppress(_NeedsValue):
-                return _reduce(thing, self.reduce_array)
-            return self.reduce_by_value(thing)
+            try:
+                return self.reduce(thing)
+            except _NeedsValue:
+                return self.reduce_by_value(thing)
 
     return ValuePickler
-
-
-def _reduce(thing: Any, reduce_array: Callable[[Any], Any]) -> Any:
-    """Reduce an object that is not of a built-in type: return what `pickle` calls a reduction.
-
-    Args:
-        thing: the object.
-        reduce_array: see `encode`.
-
-    Raises:
-        _NeedsValue: it has a name, but none by which other ranks find it.
-    """
-    kind = type(thing)  # never `isinstance`: what a proxy says of its class is another's
-    way = _WAYS.get(kind)
-    if way is not None:
-        return way(thing)
-    if issubclass(kind, type):
-        return _reduce_named(thing)
-    if callable(thing):
-        return _reduce_callable(thing)
-    return reduce_array(thing)
 
 
 def _reduce_named(thing: Any, name: str | None = None) -> Any:

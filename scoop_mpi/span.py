@@ -238,6 +238,11 @@ class Span:
         return self._next < self._stop
 
     @property
+    def has_short_calls(self) -> bool:
+        """Whether its calls so far have ended within far less than a millisecond."""
+        return self.window_size > 1
+
+    @property
     def is_stolen(self) -> bool:
         """Whether the calls came from another rank, sealed."""
         return isinstance(self.calls, Batch)

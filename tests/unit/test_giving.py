@@ -143,6 +143,21 @@ def test_so_much_is_sealed_ahead_and_no_more() -> None:
     assert pickled == list(range(1000 - SEALED_AHEAD, 1000))
 
 
+def test_calls_that_are_short_are_not_sealed_ahead() -> None:
+    """The program's thread comes by between two windows of them, and most would run here."""
+    worker = make_worker()
+    span = submit_map(worker, number_of, [Watched(number) for number in range(200)])
+    span.resize_window(1e-5)
+    pickled.clear()
+    worker.should_seal_ahead = True
+    worker.seal_ahead()
+    assert not pickled
+    assert not worker.should_seal_ahead
+    span.resize_window(1.0)
+    worker.seal_ahead()
+    assert len(pickled) == SEALED_AHEAD
+
+
 def test_what_was_given_of_it_is_sealed_anew() -> None:
     worker = make_worker()
     span = submit_map(worker, number_of, [Watched(number) for number in range(200)])

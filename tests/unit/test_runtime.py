@@ -185,6 +185,19 @@ def test_a_root_that_has_asked_itself_is_sent_to_another_rank(
     assert inbox(2) == [messages.Steal((0,))]
 
 
+def test_a_root_that_has_asked_and_then_has_a_map_of_its_own_robs_nobody(
+    root: Runtime, ends: list[Endpoint], inbox: Inbox
+) -> None:
+    root.step(is_low=True)
+    say(ends, 2, WorkOffered())
+    root.step(is_sated=True)
+    assert root.broker is not None
+    assert not root.broker.hungry
+    assert inbox(2) == []
+    root.step(is_low=True)  # it can ask again
+    assert inbox(2) == [messages.Steal((0,))]
+
+
 def test_a_large_message_is_the_last_of_a_step(root: Runtime, ends: list[Endpoint]) -> None:
     """So one array can be used, and its memory used again, before the next comes in."""
     futures = add_futures(root, 2)

@@ -29,8 +29,11 @@ def is_own(name, thing):
 def run(write_program: WriteProgram) -> Callable[..., str]:
     """A function that runs a program, after the prelude, on two ranks."""
 
-    def run_source(source: str, *arguments: str) -> str:
-        return run_program(write_program(PRELUDE + textwrap.dedent(source)), *arguments)
+    def run_source(source: str, *arguments: str, helpers: str = "") -> str:
+        program = write_program(PRELUDE + textwrap.dedent(source))
+        if helpers:
+            (program.parent / "helpers.py").write_text(helpers, "utf-8")
+        return run_program(program, *arguments)
 
     return run_source
 
@@ -705,5 +708,71 @@ if __name__ == "__main__":
     from scoop_mpi.serializer import encode
     for method in Derived().all():
         assert len(encode(method)[0]) < 300, method
+"""
+    )
+
+
+def test_what_has_gone_by_its_name_before_goes_by_value_once_it_is_bound_anew(run: Run) -> None:
+    run(
+        """
+import helpers
+
+def f(x): return "before"
+class C: pass
+first, First = f, C
+
+def main():
+    for _ in range(2):
+        assert elsewhere(is_own, "f", f)
+        assert elsewhere(is_own, "C", C)
+        assert elsewhere(lambda thing: thing is helpers.g, helpers.g)
+    old = helpers.g
+    globals()["f"], globals()["C"], helpers.g = (lambda x: "after"), type("C", (), {}), len
+    assert elsewhere(f, 0) == "after"
+    assert elsewhere(lambda thing: thing is first, first)
+    assert not elsewhere(is_own, "C", C)
+    assert elsewhere(lambda thing: thing is First, First)
+    assert not elsewhere(lambda thing: thing is sys.modules["helpers"].g, old)
+
+if __name__ == "__main__":
+    main()
+""",
+        helpers="def g(x): return x\n",
+    )
+
+
+def test_a_modules_own_generator_is_each_ranks_own(run: Run) -> None:
+    run(
+        """
+import functools
+import pickle
+import random
+
+import numpy
+
+def is_own_generator(function):
+    return function.__self__ in (random._inst, numpy.random.mtrand._rand)
+
+def number_of(generator): return generator.random()
+def size_of(thing): return len(pickle.dumps(thing, 5))
+
+def main():
+    from scoop_mpi.serializer import encode
+
+    for function in (
+        random.gauss, random.random, random.randint, numpy.random.rand, numpy.random.normal
+    ):
+        assert elsewhere(is_own_generator, function)
+        assert len(encode(functools.partial(function, 1))[0]) < 300
+    for generator in (random.Random(5), numpy.random.RandomState(5)):
+        assert len(encode(generator)[0]) > 2000  # with its state
+    assert elsewhere(number_of, random.Random(5)) == random.Random(5).random()
+    assert elsewhere(random.Random(5).gauss, 0, 1) == random.Random(5).gauss(0, 1)
+    states = [random.Random(5), random._inst, random.Random(6)]
+    found = elsewhere(lambda things: [thing is random._inst for thing in things], states)
+    assert found == [False, True, False]
+
+if __name__ == "__main__":
+    main()
 """
     )
