@@ -196,7 +196,8 @@ def hide_our_frames(error: BaseException) -> TracebackType | None:
         if found is None or id(found) in seen:
             continue
         seen.add(id(found))
-        is_on_purpose = is_explained or isinstance(found, _ON_PURPOSE)
+        was_remote = isinstance(_cause_of(found), RemoteTraceback)  # where it comes from is there
+        is_on_purpose = is_explained or was_remote or isinstance(found, _ON_PURPOSE)
         _set_traceback(found, _users_part(_traceback_of(found), is_on_purpose))
         left += [(cause, is_on_purpose) for cause in (_cause_of(found), _context_of(found))]
         if _group is not None and isinstance(found, _group):

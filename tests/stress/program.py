@@ -529,7 +529,8 @@ class OwnMessages(Node):
         for i in range(self.count):
             sent = (i, self.value)
             found.append(world.sendrecv(sent, rank, self.tag, source=rank, recvtag=self.tag))
-            assert alone.allreduce(i) == i
+            if threading.current_thread() is threading.main_thread():
+                assert alone.allreduce(i) == i  # MPI forbids this to several threads at a time
             array, received = np.arange(i), np.empty(i, int)
             alone.Sendrecv(array, 0, self.tag, received, 0, self.tag)
             assert (received == array).all()

@@ -23,9 +23,9 @@ HERE = Path(__file__).parent
 PROGRAM = HERE / "program.py"
 FAILED_SEEDS = HERE / "failed_seeds"
 LIMIT = 120.0  # seconds for one job, which takes a few if nothing else runs
-# Kinds of nodes that don't hold yet: the task's own calls of MPI, which meet those of the pump;
-# results that ran where they were asked for, and change; callbacks that wait.
-NOT_YET = ("OwnMessages", "Reused", "CalledBack")
+# Kinds of nodes that don't hold yet: results that ran where they were asked for, and change;
+# callbacks that wait.
+NOT_YET = ("Reused", "CalledBack")
 
 
 def run_job(seed: int, ranks: int, without: Sequence[str] = NOT_YET) -> str | None:

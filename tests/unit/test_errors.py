@@ -176,6 +176,12 @@ def test_frames_of_ours_where_we_raise_on_purpose_are_hidden(error: BaseExceptio
     assert frames(caught(call, HAND_ON, RAISE, error)) == ["call"]
 
 
+def test_frames_of_ours_that_hand_on_what_another_rank_raised_are_hidden() -> None:
+    error = KeyError("x")
+    error.__cause__ = errors.RemoteTraceback("in a task", 3, "node7")
+    assert frames(caught(call, HAND_ON, RAISE, error)) == ["call"]
+
+
 def test_frames_of_ours_where_there_may_be_a_fault_are_shown() -> None:
     assert frames(caught(call, HAND_ON, RAISE, KeyError("x"))) == ["call", "f", "f"]
 
