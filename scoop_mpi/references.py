@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
@@ -89,8 +91,8 @@ def reference_to(thing: Any, name: str | None = None) -> Reference | None:
     if reference is not None and "." not in reference.name:
         if len(_remembered) >= _MOST_REMEMBERED:
             _remembered.clear()
-        names = vars(sys.modules[reference.module])
-        _remembered[id(thing)] = _Remembered(thing, names, known, reference)
+        with suppress(TypeError):  # no weak reference can be made of it
+            _remembered[id(thing)] = _Remembered(weakref.ref(thing), _weakly(known), reference)
     return reference
 
 
@@ -112,17 +114,25 @@ def _look_for(thing: Any, name: str, known: Meanings | None) -> Reference | None
 class _Remembered(NamedTuple):
     """A reference that has been found. It holds as long as the name means the same thing."""
 
-    thing: Any
-    names: dict[str, Any]
-    known: Meanings | None
+    thing: Callable[[], Any]  # a weak reference: what the program lets go of is to end
+    known: Callable[[], Meanings | None]
     reference: Reference
 
     def is_valid(self, thing: Any, known: Meanings | None) -> bool:
+        module = sys.modules.get(self.reference.module)
         return (
-            self.thing is thing
-            and self.known is known
-            and self.names.get(self.reference.name) is thing
+            self.thing() is thing
+            and self.known() is known
+            and getattr(module, self.reference.name, None) is thing
         )
+
+
+def _weakly(known: Meanings | None) -> Callable[[], Meanings | None]:
+    return _nothing if known is None else weakref.ref(known)
+
+
+def _nothing() -> None:
+    """Stand for a weak reference."""
 
 
 def reference_within(function: Any, owner: type) -> Reference | None:
