@@ -18,6 +18,7 @@ from threading import get_ident
 
 from greenlet import getcurrent, greenlet
 
+from scoop_mpi import event_loops
 from scoop_mpi.errors import CancelledError, Interrupt
 from scoop_mpi.pump import Pump
 from scoop_mpi.runtime import Runtime
@@ -147,9 +148,11 @@ class Greenlets(HotPath, ABC):
             self._set_deadline(waiter, deadline)
         if self._hub.dead:  # of an error of ours, which the main greenlet got
             self._start_hub()
+        loop = event_loops.take_away()
         try:
             self._hub.switch()
         finally:
+            event_loops.put_back(loop)
             self._parked.pop(waiter, None)
             self.depth, self.depth_limit = depth, limit
 
@@ -183,6 +186,9 @@ class Greenlets(HotPath, ABC):
     def _start(self, job: Job, task: Task) -> None:
         """Have a job greenlet run `job`, which is for `task`, until that ends or waits."""
         place = self._pool.pop() if self._pool else self._new_place()
+        # Of context variables a task sees what the program has set; what it sets stays its own.
+        context = self._main.gr_context
+        place.gr_context = None if context is None else context.copy()
         self.running[place] = task
         self.depth, self.depth_limit = 0, self._levels
         self._jobs_begun += 1

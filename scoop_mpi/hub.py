@@ -30,10 +30,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from functools import partial
 from threading import get_ident
 from typing import Protocol
 
+from scoop_mpi import event_loops
 from scoop_mpi.errors import CancelledError, Interrupt, TimeoutError
 from scoop_mpi.future import Future, check_timeout
 from scoop_mpi.greenlets import Greenlets, GreenletWaiter
@@ -314,14 +316,19 @@ class Hub(Greenlets):
         return True
 
     def _run_on_this_stack(self, run: Callable[[], object]) -> None:
-        """Run one task more on this stack."""
+        """Run one task more on this stack.
+
+        Context variables that it sets stay its own, as does an event loop.
+        """
         depth, limit = self.depth, self.depth_limit
         self.depth = depth + 1
         if depth >= limit:  # it has been looked at
             self.depth_limit = depth + _LEVELS
+        loop = event_loops.take_away()
         try:
-            run()
+            copy_context().run(run)
         finally:
+            event_loops.put_back(loop)
             self.depth, self.depth_limit = depth, limit
 
     def run_due_callbacks(self) -> None:
