@@ -132,6 +132,7 @@ class Future:
                         hub.depth = depth
                         self.complete(None, error)
                         self.run_callbacks()
+                        del self  # the error holds this frame: a cycle would keep both for long
                         raise
                     hub.depth = depth
                     self._exception = self._arguments = self._function = None
@@ -149,7 +150,10 @@ class Future:
         failure = self.failure
         if failure is None:
             return self._value
-        raise failure
+        try:
+            raise failure
+        finally:
+            del self, failure
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the call raised, or None if it returned; wait as `result` does.
@@ -309,6 +313,7 @@ class Future:
             value = function(*arguments)
         except BaseException as error:
             self.complete(None, error)
+            del self, function, arguments  # the error holds this frame
         else:
             self.complete(value, None)
 

@@ -211,9 +211,8 @@ def mapReduce(
     for outcomes in submitted.outcomes(deadline):
         values, failures = outcomes.open()
         tree.add(outcomes.start, outcomes.length, values, failures)
-    if tree.failed_call is not None:
-        raise from_call(tree.failed_call, mapFunc)
-    return tree.result()
+        del values, failures
+    return tree.result(mapFunc)
 
 
 def mapScan(

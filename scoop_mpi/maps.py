@@ -133,6 +133,7 @@ class SubmittedMap:
         position = 0
         for outcomes in self.outcomes(deadline):
             early[outcomes.start] = outcomes
+            del outcomes
             while position in early:
                 values, failures = self._open(early.pop(position))
                 position += len(values)
@@ -141,7 +142,12 @@ class SubmittedMap:
                     continue
                 for offset, value in enumerate(values):
                     if offset in failures:
-                        raise failures[offset]
+                        error = failures[offset]
+                        failures.clear()  # the error holds this frame: no cycle is to hold both
+                        try:
+                            raise error
+                        finally:
+                            del error
                     yield value
 
     def as_completed(self, deadline: float | None) -> Iterator[Any]:
@@ -155,10 +161,11 @@ class SubmittedMap:
         """Yield iterables over results, or over failures: these raise one each time."""
         for outcomes in self.outcomes(deadline):
             values, failures = self._open(outcomes)
+            del outcomes
             first = 0
             for offset in sorted(failures):
                 yield values[first:offset]
-                yield map(_raise, (failures[offset],))
+                yield map(_raise, ([failures.pop(offset)],))
                 first = offset + 1
             yield values[first:] if first else values
 
@@ -240,5 +247,6 @@ def _items_of(iterable: Iterable[Any]) -> Sequence[Any]:
     return list(iterable) if kind is list else list(chain(iterable))
 
 
-def _raise(error: BaseException) -> Any:
-    raise error
+def _raise(holder: list[BaseException]) -> Any:
+    """Raise what the list holds, and keep it nowhere: it will hold this frame."""
+    raise holder.pop()

@@ -7,7 +7,7 @@ know how it is sent.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from scoop_mpi.errors import SerializationError
@@ -27,13 +27,18 @@ class Outcomes(NamedTuple):
     start: int
     length: int
     values: Sequence[Any]
-    failures: Mapping[int, BaseException | EncodedError]
+    failures: dict[int, Any]  # of BaseException or EncodedError
 
     def open(self) -> tuple[Sequence[Any], dict[int, BaseException]]:
-        """Return the values, and by offset the exceptions, unsealing what is sealed."""
+        """Return the values, and by offset the exceptions, unsealing what is sealed.
+
+        The exceptions are kept here no longer: their frames may lead here, and a cycle would keep
+        what calls had in their locals until Python looks for cycles.
+        """
         values, failures = open_values(self.values)
         for offset, error in self.failures.items():
             failures[offset] = decode_error(error) if isinstance(error, EncodedError) else error
+        self.failures.clear()
         return values, failures
 
 

@@ -167,12 +167,21 @@ class Tree:
         except BaseException as error:
             return _Failed(error)
 
-    def result(self) -> Any:
-        """Return the value of all items; each must have been added, and no call have failed.
+    def result(self, function: object) -> Any:
+        """Return the value of all items; each must have been added, or a call have failed.
+
+        Args:
+            function: what the calls were of, to be named in an error.
 
         Raises:
-            BaseException: what the first operation to fail raised.
+            BaseException: what the first call to fail raised; or else the first operation.
         """
+        if self.failed_call is not None:
+            error, self.failed_call = from_call(self.failed_call, function), None
+            try:
+                raise error
+            finally:
+                del error  # which holds this frame: a cycle would keep both for long
         value, *rest = (self._waiting[node] for node in intervals(0, self._count))
         for right in rest:
             value = self._combine(value, right)

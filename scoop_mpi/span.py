@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import repeat, starmap
 from typing import Any
@@ -77,17 +77,20 @@ class Window:
         function = self.span.function
         if function is None:
             raise RuntimeError("the span has not been opened")
-        while True:
-            try:
-                self._make_calls(function)
-            except BaseException as error:
-                if not self._has_begun_call():
-                    if isinstance(error, IndexError):
-                        return  # there are none left
-                    raise
-                self._fail(error)
-                if isinstance(error, Interrupt):
-                    raise
+        try:
+            while True:
+                try:
+                    self._make_calls(function)
+                except BaseException as error:
+                    if not self._has_begun_call():
+                        if isinstance(error, IndexError):
+                            return  # there are none left
+                        raise
+                    self._fail(error)
+                    if isinstance(error, Interrupt):
+                        raise
+        finally:
+            del self  # errors hold this frame: a cycle would keep what calls had in their locals
 
     def _make_calls(self, function: Callable[..., Any]) -> None:
         """Make calls until one raises, or there is none left to claim, which raises IndexError.
@@ -107,7 +110,9 @@ class Window:
                     value = None
                     self.sealed = True
                     keep(sealer.take(holder))
-        elif star:
+            return
+        del self  # see `run`
+        if star:
             for call in claims:
                 keep(function(*call))
         else:
@@ -312,15 +317,14 @@ class Span:
         if self.reduction is None:
             self.harvest(window)
             self._drop(window)
-            return
-        self._drop(window)
-        if window.values:
-            values, failures = self._fold(window)
-            self.outlet(self, Outcomes(window.start, len(window.values), values, failures))
+        else:
+            self._drop(window)
+            if window.values:
+                values, failures = self._fold(window)
+                self.outlet(self, Outcomes(window.start, len(window.values), values, failures))
+        window.failures.clear()  # see `Outcomes.open`
 
-    def _fold(
-        self, window: Window
-    ) -> tuple[Sequence[Any], Mapping[int, BaseException | EncodedError]]:
+    def _fold(self, window: Window) -> tuple[Sequence[Any], dict[int, Any]]:
         """Combine the values of a window as far as the tree allows; see `reduction.fold`."""
         operation, sealer = self.reduction, self.sealer
         assert operation is not None

@@ -651,3 +651,55 @@ def test_not_started_properly(write_program: WriteProgram) -> None:
     """)
     run = launch(program, ranks=None, python=(), timeout=LIMIT).check()
     assert run.stdout == "[1, 2]\n['RuntimeWarning']\n"
+
+
+# ------------------------------------------------------------ what failed calls had
+
+
+@on_ranks(1, 2)
+@pytest.mark.parametrize(
+    "use",
+    [
+        "list(futures.map(fail, range(10)))",
+        "futures.submit(fail, 1).result()",
+        "list(futures.map_as_completed(fail, range(10)))",
+        "futures.mapReduce(fail, max, range(10))",
+        "futures.mapScan(fail, max, range(10))",
+        "list(futures.map(fail, range(10), buffersize=3))",
+    ],
+    ids=["map", "submit", "map_as_completed", "mapReduce", "mapScan", "buffersize"],
+)
+def test_what_a_failed_call_had_is_let_go_of_with_its_error(
+    use: str, ranks: int, write_program: WriteProgram
+) -> None:
+    """At once, not only when Python looks for cycles: it may be large."""
+    program = write_program(f"""
+        import gc
+        import weakref
+        from scoop_mpi import futures
+
+        gc.disable()
+
+        class Large:
+            pass
+
+        alive = weakref.WeakSet()
+
+        def fail(x):
+            large = Large()
+            alive.add(large)
+            raise ValueError(x)
+
+        def use():
+            try:
+                {use}
+            except ValueError:
+                return 1
+
+        if __name__ == "__main__":
+            assert sum(use() for _ in range(20)) == 20
+            print(len(alive))
+    """)
+    run = launch(program, ranks=ranks, timeout=LIMIT).check()
+    # What the last one had may go with whatever this rank does next.
+    assert int(run.stdout) <= 10

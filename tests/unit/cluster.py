@@ -320,4 +320,4 @@ class Cluster:
                     assert values[offset] == -number
         assert sorted(reported) == list(range(first, first + span.count))
         if span.reduction is not None:
-            assert tree.result() == the_tree(span.count, first)
+            assert tree.result(None) == the_tree(span.count, first)

@@ -32,7 +32,7 @@ def combined(operation: Any, segments: list[tuple[int, int]], items: list[Any]) 
     tree = Tree(operation, len(items))
     for start, stop in segments:
         tree.add(start, stop - start, *fold(operation, start, items[start:stop]))
-    return tree.result()
+    return tree.result(None)
 
 
 def count_of(segments: list[tuple[int, int]]) -> int:

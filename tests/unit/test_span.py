@@ -704,7 +704,7 @@ class Interleavings(RuleBasedStateMachine):
                 tree.add(outcomes.start, outcomes.length, values, failures)
         assert sorted(accounted) == list(range(self.owner.count))
         if not has_failed:
-            assert tree.result() == the_tree(self.owner.count)
+            assert tree.result(None) == the_tree(self.owner.count)
 
 
 TestInterleavings = Interleavings.TestCase
