@@ -31,6 +31,11 @@ finally:
     os._exit(status)
 """
 ROOT = Path(__file__).resolve().parents[2]
+# What Python 3.12 says last of the errors in the exits below that it has met and left.
+LATE_COMPLAINTS = (
+    "OverflowError: Python int too large to convert to C long\n",
+    "ZeroDivisionError: division by zero\n",
+)
 
 
 def outcome(*command: str) -> tuple[int, str, str]:
@@ -49,10 +54,14 @@ def ends_as_with_python(source: str, folder: Path) -> tuple[int, str, str]:
     program = folder / "program.py"
     program.write_text(source)
     status, stdout, stderr = outcome(str(program))
-    # Python 3.13 goes on to complain, later, of what it has met while it ended.
-    wanted = status, stdout, stderr.partition("Exception ignored on threading shutdown")[0]
-    assert outcome("-c", AS_THE_ROOT, str(program)) == wanted
-    return wanted
+    found = outcome("-c", AS_THE_ROOT, str(program))
+    # Python 3.12 and 3.13 go on to complain, later, of what they have met while they ended.
+    stderr = stderr.partition("Exception ignored on threading shutdown")[0]
+    if sys.version_info[:2] == (3, 12) and not found[2].endswith(LATE_COMPLAINTS):
+        for complaint in LATE_COMPLAINTS:
+            stderr = stderr.removesuffix(complaint)
+    assert found == (status, stdout, stderr)
+    return found
 
 
 EXITS = [
