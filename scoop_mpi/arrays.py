@@ -10,6 +10,7 @@ is large is pickle's own doing (protocol 5).
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 Content = Any  # bytes, or a view of the memory in which they came
@@ -41,7 +42,8 @@ def reduce_array(thing: Any) -> Any:
 
 def is_array_type(kind: type) -> bool:
     """Say whether a type is that of numpy's arrays, or derived from it."""
-    return any(base.__name__ == "ndarray" and base.__module__ == "numpy" for base in kind.__mro__)
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and issubclass(kind, numpy.ndarray)
 
 
 def restore_array(

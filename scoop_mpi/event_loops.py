@@ -22,7 +22,6 @@ def take_away() -> Any:
 
 
 def put_back(loop: Any) -> None:
-    """Have this thread run the loop that was taken away, or none."""
-    events = sys.modules.get("asyncio.events")
-    if events is not None:
-        events._set_running_loop(loop)
+    """Have this thread run the loop that was taken away, if there was one."""
+    if loop is not None:
+        sys.modules["asyncio.events"]._set_running_loop(loop)

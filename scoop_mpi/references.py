@@ -7,7 +7,7 @@ other under which the module has it. There it is the rank's own. All else goes b
 
     its own name       ("helpers", "Tools.triple")      pickle's own way, without a detour
     another one        ("__main__", "Point")            `find(module, name)`
-    a generator        that of the module `random`, or of `numpy.random`: each rank has its own
+    a random generator that of the module `random` itself, or of `numpy.random`: each rank has one
     a bound method     its function and its object: what the object's class finds by the method's
                        name must not decide, or `super().f` would become `self.f`
 
@@ -177,20 +177,20 @@ def reduce_slot(method: Any) -> Any:
     return bind_builtin, (method.__objclass__, method.__name__, method.__self__)
 
 
-def reduce_generator(thing: Any) -> Any:
+def reduce_random_generator(thing: Any) -> Any:
     """Reduce what a module's functions for random numbers are bound to, as `random.gauss` is.
 
     What is no such thing goes its usual way, as do the generators that a program makes.
     """
-    place = _GENERATORS.get((type(thing).__module__, type(thing).__name__))
+    place = _RANDOM_GENERATORS.get((type(thing).__module__, type(thing).__name__))
     if place is not None and getattr(sys.modules.get(place.module), place.name, None) is thing:
         return place.__reduce__()
     return NotImplemented
 
 
-def is_generator_type(kind: type) -> bool:
-    """Say whether `reduce_generator` looks at each object of a type."""
-    return (kind.__module__, kind.__name__) in _GENERATORS
+def is_random_generator_type(kind: type) -> bool:
+    """Say whether `reduce_random_generator` looks at each object of a type."""
+    return (kind.__module__, kind.__name__) in _RANDOM_GENERATORS
 
 
 def bind(function: Any, owner: Any) -> MethodType:
@@ -203,7 +203,7 @@ def bind_builtin(cls: type, name: str, owner: Any) -> Any:
     return _bound(_dict_of_class(cls)[name], owner)
 
 
-_GENERATORS = {
+_RANDOM_GENERATORS = {
     ("random", "Random"): Reference("random", "_inst"),
     ("numpy.random.mtrand", "RandomState"): Reference("numpy.random.mtrand", "_rand"),
 }

@@ -35,7 +35,12 @@ from scoop_mpi.errors import (
     raise_interrupt,
 )
 from scoop_mpi.holds import Hold, Keeper
-from scoop_mpi.references import METHODS, is_generator_type, reduce_generator, reference_to
+from scoop_mpi.references import (
+    METHODS,
+    is_random_generator_type,
+    reduce_random_generator,
+    reference_to,
+)
 
 Buffer = Any
 # The pickle stream and the large buffers that it refers to. After them come a `Keeper` for each
@@ -214,8 +219,8 @@ class PayloadPickler(pickle.Pickler):
             return _reduce_callable(thing)
         if is_array_type(kind):
             return self.reduce_array(thing)
-        if is_generator_type(kind):
-            return reduce_generator(thing)
+        if is_random_generator_type(kind):
+            return reduce_random_generator(thing)
         self.ordinary.add(kind)
         return NotImplemented
 
