@@ -25,8 +25,8 @@ from benchmarks.launcher import Environment, NoWorld
 from benchmarks.measurements import WrongResult
 from benchmarks.peers import Pool, of_executor, pool_of_this_job
 from benchmarks.records import Metrics, Record, Results
-from scoop_mpi import launch
-from scoop_mpi.program import Program
+from scoop_mpi.job.program import Program
+from scoop_mpi.launch import launchers
 
 # What can be measured on any number of ranks that are there already.
 _CASES = ("roundtrip", "submit", "map", "submit_many", "bandwidth", "metg", "uneven", "sleep")
@@ -73,13 +73,13 @@ def run(cases: Iterable[Case], rounds: int, is_short: bool, say: Say) -> Results
         NoWorld: each process is alone in its MPI world.
     """
     # First, so that MPI is started as scoop_mpi has it, with the level of threads that it needs.
-    from scoop_mpi import mpi  # noqa: F401, I001
+    from scoop_mpi.transport import mpi  # noqa: F401, I001
     from mpi4py import MPI
     from mpi4py.futures import MPICommExecutor
 
     comm = MPI.COMM_WORLD
     environment = Environment(sys.executable, raw.mpi_name(), ())
-    problem = launch.mismatch(os.environ, comm.Get_size(), environment.mpi)
+    problem = launchers.mismatch(os.environ, comm.Get_size(), environment.mpi)
     if problem is not None:
         raise NoWorld(problem)
     case_list = list(cases)
@@ -111,10 +111,10 @@ def run(cases: Iterable[Case], rounds: int, is_short: bool, say: Say) -> Results
 
 
 def _run_scoop_mpi(function: Callable[[], None]) -> None:
-    from scoop_mpi import job
-    from scoop_mpi.config import Config
+    from scoop_mpi.job.config import Config
+    from scoop_mpi.job.rank import run
 
-    status = job.run(Config(FunctionProgram.of(function)))
+    status = run(Config(FunctionProgram.of(function)))
     if status:
         sys.exit(status)
 

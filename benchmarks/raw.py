@@ -20,14 +20,14 @@ from benchmarks.launcher import Environment
 from benchmarks.measurements import distribution, expect
 from benchmarks.records import Metrics
 from benchmarks.timing import seconds_per_iteration, timed
-from scoop_mpi import messages
-from scoop_mpi.messages import Call, Message, Returned
-from scoop_mpi.serializer import FunctionCodec
+from scoop_mpi.wire import messages
+from scoop_mpi.wire.messages import Call, Message, Returned
+from scoop_mpi.wire.serializer import FunctionCodec
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from scoop_mpi.mpi import MPITransport
+    from scoop_mpi.transport.mpi import MPITransport
 
 # ---------------------------------------------------------------- between two ranks of MPI
 
@@ -58,7 +58,7 @@ def bare_messages(comm: MPI.Comm, *, count: int) -> Metrics:
 
     Nothing is done with them, so no round trip of a task can be faster.
     """
-    from scoop_mpi.mpi import MPITransport
+    from scoop_mpi.transport.mpi import MPITransport
 
     transport = MPITransport()
     last = comm.Get_size() - 1

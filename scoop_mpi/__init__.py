@@ -62,9 +62,14 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import logging
 
-    from scoop_mpi import current, errors, log
+    from scoop_mpi import current, errors
+    from scoop_mpi.observe import log
 
-    hub = current.hub
+    hub = None
+    if current.hub is not None:
+        from scoop_mpi.engine.hub import running
+
+        hub = running()
     transport = hub.runtime.transport if hub is not None else None
     rank = transport.rank if transport is not None else 0
     host = transport.host if transport is not None else ""

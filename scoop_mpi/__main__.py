@@ -2,7 +2,7 @@
 
 import sys
 
-from scoop_mpi import hash_seed
+from scoop_mpi.launch import hash_seed
 
 
 def main() -> int:
@@ -13,7 +13,10 @@ def main() -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Ctrl-C ends this process, without a traceback of ours, until the program is there for it.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from scoop_mpi import cli
+    from scoop_mpi.system import garbage
+
+    garbage.rest()
+    from scoop_mpi.command import cli
 
     return cli.main()
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import builtins
 import functools
-import opcode
+import itertools
 import os
+import reprlib
 import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import CancelledError, TimeoutError
-from types import TracebackType
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, ClassVar
 
 __all__ = [
     "CancelledError",
+    "DependencyError",
     "NotStartedProperly",
     "RemoteTraceback",
     "SerializationError",
@@ -55,6 +57,10 @@ FORKED = (
 )
 
 
+FUTURE_CANT_TRAVEL = (
+    "a future can't be sent to another rank. Where it is an argument itself, or in a list, tuple "
+    "or dict that is one, the call gets its result; anywhere else, hand over its result()"
+)
 WAIT_OTHERWISE = (
     "concurrent.futures can't wait for a future of scoop_mpi: wait for it with "
     "scoop_mpi.futures.wait or as_completed, or call its result()"
@@ -101,6 +107,34 @@ class SerializationError(Exception):
     """A function, an argument, a result or an exception could not travel between two ranks."""
 
 
+class DependencyError(Exception):
+    """A call was not made, as a future among its arguments failed: what that raised is the cause.
+
+    Of a chain of such calls each has as its cause what the first to fail has raised.
+    """
+
+
+class UnexpectedMessage(Exception):
+    """A rank got a message that it can't take: a fault of scoop_mpi. It has changed nothing.
+
+    Args:
+        rank: the rank that got it.
+        source: who sent it.
+        message: the message.
+        reason: why it can't be taken.
+    """
+
+    def __init__(self, rank: int, source: int, message: object, reason: str) -> None:
+        short = reprlib.Repr()
+        short.maxother = 200
+        text = short.repr(message)
+        super().__init__(f"rank {rank} got {text} from rank {source}: {reason}")
+
+
+class InvariantBroken(Exception):
+    """What must always hold of a rank's state does not: a fault of scoop_mpi."""
+
+
 class RemoteTraceback(Exception):
     """The traceback of a task that failed on another rank: the ``__cause__`` of its exception.
 
@@ -123,6 +157,7 @@ class RemoteTraceback(Exception):
 # What we raise, or hand on, on purpose: where in our own files tells nobody anything.
 _ON_PURPOSE = (
     CancelledError,
+    DependencyError,
     KeyboardInterrupt,
     NotStartedProperly,
     SerializationError,
@@ -132,12 +167,23 @@ _ON_PURPOSE = (
 
 
 class CallableWrapper:
-    """A callable of ours around one of the user's, which is its attribute `func`."""
+    """A callable of ours around one of the user's, which is its attribute `func`.
+
+    Attributes:
+        pickles_as_func: whether to pickle it runs just that code which to pickle `func` does.
+    """
 
     __slots__ = ("func",)
 
+    pickles_as_func: ClassVar[bool] = False
+
     def __init__(self, func: Callable[..., Any]) -> None:
         self.func = func
+
+    @property
+    def label(self) -> str | None:
+        """What the user calls it, besides the name of the function."""
+        return None
 
 
 def describe_callable(function: object) -> str:
@@ -146,13 +192,16 @@ def describe_callable(function: object) -> str:
     This never fails, whatever the object does when it is asked for its name.
     """
     name: object = None
+    label = ""
     try:
         while issubclass(type(function), functools.partial | CallableWrapper):
+            if isinstance(function, CallableWrapper) and function.label is not None:
+                label = f" ({function.label})"
             function = function.func  # type: ignore[attr-defined] # these have no names of their own
         name = getattr(function, "__qualname__", None)
     except BaseException as error:
         raise_interrupt(error)
-    return name if type(name) is str else name_of_type(function)
+    return (name if type(name) is str else name_of_type(function)) + label
 
 
 def name_of_type(thing: object) -> str:
@@ -234,6 +283,15 @@ def _is_ours(entry: TracebackType) -> bool:
     return is_file_of_ours(entry.tb_frame.f_code.co_filename)
 
 
+def place_in_program(innermost: FrameType) -> str:
+    """Return where a thread is: file, line and code, in the program and in what that has called."""
+    stack = traceback.extract_stack(innermost)
+    ours = itertools.dropwhile(lambda call: not is_file_of_ours(call.filename), stack)
+    calls = list(itertools.dropwhile(lambda call: is_file_of_ours(call.filename), ours))
+    ends = calls[:1] + calls[1:][-1:]
+    return ", in ".join(f"{call.filename}, line {call.lineno}: {call.line}" for call in ends)
+
+
 def users_stacklevel() -> int:
     """Return the level, for `warnings.warn` in the caller, of the program's line that led there."""
     level = 1
@@ -267,15 +325,18 @@ def raise_interrupt(error: BaseException) -> None:
     while found.tb_next is not None:
         found = found.tb_next
     instruction = found.tb_frame.f_code.co_code[found.tb_lasti]
-    if _is_ours(found) or instruction != _RAISE:
+    import opcode  # not above: nobody needs it until then
+
+    if _is_ours(found) or instruction != opcode.opmap["RAISE_VARARGS"]:
         raise error
 
 
-_RAISE = opcode.opmap["RAISE_VARARGS"]
 # What classes of the user's can't redefine.
 _name_of_class = type.__dict__["__qualname__"].__get__
 # The modules that call tasks; those of the program that are called by others are no tasks.
-_CALLERS = tuple(os.path.join(os.path.dirname(__file__), name) for name in ("future.py", "span.py"))
+_CALLERS = tuple(
+    os.path.join(os.path.dirname(__file__), name) for name in ("tasks/future.py", "tasks/span.py")
+)
 
 
 def task_of_exit(error: SystemExit) -> str | None:

@@ -5,6 +5,7 @@ Thin by intent: what a call does is decided in `hub` and `span`, and what a map 
 
 from __future__ import annotations
 
+import builtins
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -12,34 +13,40 @@ from threading import get_ident
 from typing import Any, NamedTuple
 
 from scoop_mpi import current
+from scoop_mpi.engine.hub import Hub, running
 from scoop_mpi.errors import (
     CancelledError,
+    DependencyError,
     NotStartedProperly,
     TimeoutError,
     from_call,
     users_stacklevel,
 )
-from scoop_mpi.future import Future, KeywordCall, check_timeout
-from scoop_mpi.hub import Hub
-from scoop_mpi.maps import SubmittedMap, buffered_map
-from scoop_mpi.rebound import warn_of
-from scoop_mpi.reduction import Tree
-from scoop_mpi.waiting import Arrivals
+from scoop_mpi.results.arrivals import Arrivals
+from scoop_mpi.results.maps import buffered_map, submitted
+from scoop_mpi.tasks.dependencies import HOLDERS
+from scoop_mpi.tasks.future import Future, KeywordCall, check_timeout
+from scoop_mpi.tasks.rebound import warn_of
+from scoop_mpi.tasks.reduction import Tree
+from scoop_mpi.tasks.terms import Termed, Terms
 
 __all__ = [
     "ALL_COMPLETED",
     "FIRST_COMPLETED",
     "FIRST_EXCEPTION",
     "CancelledError",
+    "DependencyError",
     "DoneAndNotDoneFutures",
     "Future",
     "NotStartedProperly",
+    "Options",
     "TimeoutError",
     "as_completed",
     "map",
     "mapReduce",
     "mapScan",
     "map_as_completed",
+    "options",
     "shutdown",
     "submit",
     "wait",
@@ -49,7 +56,64 @@ FIRST_COMPLETED = "FIRST_COMPLETED"
 FIRST_EXCEPTION = "FIRST_EXCEPTION"
 ALL_COMPLETED = "ALL_COMPLETED"
 
-_builtin_map = map
+
+class Options:
+    """The functions of this module that make calls, for calls with terms: what `options` returns.
+
+    Args:
+        terms: of the calls.
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._termed: Termed | None = None  # the last function: calls of one go together
+
+    def __repr__(self) -> str:
+        return f"<Options {self._terms}>"
+
+    def _with_terms(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        termed = self._termed
+        if termed is None or termed.func is not func:
+            if not callable(func):
+                return func  # which the function that gets it says better
+            termed = self._termed = Termed(func, self._terms)
+        return termed
+
+    def submit(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """See `submit`."""
+        return submit(self._with_terms(func), *args, **kwargs)
+
+    def map(
+        self, func: Callable[..., Any], *iterables: Iterable[Any], **options: Any
+    ) -> Iterator[Any]:
+        """See `map`."""
+        return map(self._with_terms(func), *iterables, **options)
+
+    def map_as_completed(
+        self, func: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None
+    ) -> Iterator[Any]:
+        """See `map_as_completed`."""
+        return map_as_completed(self._with_terms(func), *iterables, timeout=timeout)
+
+    def mapReduce(
+        self,
+        mapFunc: Callable[..., Any],
+        reductionFunc: Callable[[Any, Any], Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+    ) -> Any:
+        """See `mapReduce`. The terms are those of the calls of `mapFunc`."""
+        return mapReduce(self._with_terms(mapFunc), reductionFunc, *iterables, timeout=timeout)
+
+    def mapScan(
+        self,
+        mapFunc: Callable[..., Any],
+        reductionFunc: Callable[[Any, Any], Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """See `mapScan`. The terms are those of the calls of `mapFunc`."""
+        return mapScan(self._with_terms(mapFunc), reductionFunc, *iterables, timeout=timeout)
 
 
 class DoneAndNotDoneFutures(NamedTuple):
@@ -59,14 +123,39 @@ class DoneAndNotDoneFutures(NamedTuple):
     not_done: set[Future]
 
 
+def options(**terms: Any) -> Options:
+    """Return `submit`, `map`, `map_as_completed`, `mapReduce` and `mapScan` for calls with terms.
+
+    So ``futures.options(name="first run").submit(func, x)`` is ``futures.submit(func, x)``, and
+    more is said of it.
+
+    Args:
+        terms: what is said of the calls. ``name``: a text by which errors and the log call them,
+            besides the name of the function.
+
+    Raises:
+        TypeError: a term is unknown, or is none of its kind.
+    """
+    return Options(Terms.of(terms))
+
+
 def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
     """Have ``func(*args, **kwargs)`` called, here or on another rank, and return its future.
 
+    A future among the arguments stands for its result, and so does one in a list, a tuple, or as
+    a value in a dictionary, that is an argument. The call is made once all of them are done, and
+    nobody waits for it until then.
+
     Args:
         func: anything callable. What every rank can import is sent by its name; lambdas,
-            closures and the like are sent whole.
+            closures and the like are sent whole. If it returns a future, its result is that of
+            the call.
         args: positional arguments; they are pickled only if the call goes to another rank.
         kwargs: keyword arguments.
+
+    Returns:
+        The future. If one among the arguments fails, so does this, with a `DependencyError` that
+        has its error as the cause; if one is cancelled, so is this.
 
     Raises:
         NotStartedProperly: the program was not started with ``-m scoop_mpi``.
@@ -79,11 +168,16 @@ def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         raise TypeError(f"submit() needs something callable, not {func!r}")
     if kwargs:
         func = KeywordCall(func, **kwargs)
+        if not HOLDERS.isdisjoint(builtins.map(type, kwargs.values())):
+            return running().submit(func, args)
+    for argument in args:
+        if type(argument) in HOLDERS:
+            return running().submit(func, args)
     future = Future()  # `Future.of`, written out: this is the path of every nested task
     future._function = func
     future._arguments = args
     future._watchers = None
-    if get_ident() == hub.thread:
+    if hub.is_alone or get_ident() == hub.thread:
         hub.ready[future] = None
     else:
         hub.enqueue(future)
@@ -99,7 +193,8 @@ def map(
 ) -> Iterator[Any]:
     """Apply `func` to the items of `iterables` in parallel, and return the results in order.
 
-    The calls are submitted at once. Where the program was not started with ``-m scoop_mpi``, this
+    The calls are submitted at once. Futures among the items stand for their results, as among the
+    arguments of `submit`. Where the program was not started with ``-m scoop_mpi``, this
     is the built-in `map`, with a RuntimeWarning.
 
     Args:
@@ -126,19 +221,19 @@ def map(
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
     check_timeout(timeout)
-    hub = current.hub
-    if hub is None:
+    if current.hub is None:
         warnings.warn(
             "scoop_mpi was not started with `python -m scoop_mpi`: futures.map runs serially, "
             "as the built-in map does",
             RuntimeWarning,
             stacklevel=users_stacklevel(),
         )
-        return iter(_builtin_map(func, *iterables))
+        return iter(builtins.map(func, *iterables))
+    hub = running()
     deadline = hub.deadline(timeout)
     if buffersize is not None:
         return buffered_map(hub, func, iterables, buffersize, deadline)
-    return SubmittedMap.of_all(hub, func, iterables).in_order(deadline)
+    return submitted(hub, func, iterables).in_order(deadline)
 
 
 def map_as_completed(
@@ -163,9 +258,9 @@ def map_as_completed(
         ValueError: `timeout` is nan.
     """
     _check(func, iterables, "map_as_completed")
-    hub = current.running_hub()
+    hub = running()
     deadline = hub.deadline(timeout)
-    return SubmittedMap.of_all(hub, func, iterables).as_completed(deadline)
+    return submitted(hub, func, iterables).as_completed(deadline)
 
 
 def mapReduce(
@@ -202,13 +297,13 @@ def mapReduce(
     _check(mapFunc, iterables, "mapReduce")
     if not callable(reductionFunc):
         raise TypeError(f"mapReduce() needs a reduction function, not {reductionFunc!r}")
-    hub = current.running_hub()
+    hub = running()
     deadline = hub.deadline(timeout)
-    submitted = SubmittedMap.of_all(hub, mapFunc, iterables, reductionFunc)
-    if not submitted.count:
+    calls = submitted(hub, mapFunc, iterables, reductionFunc)
+    if not calls.count:
         raise TypeError("mapReduce() of no items, and so of no value")
-    tree = Tree(reductionFunc, submitted.count)
-    for outcomes in submitted.outcomes(deadline):
+    tree = Tree(reductionFunc, calls.count)
+    for outcomes in calls.outcomes(deadline):
         values, failures = outcomes.open()
         tree.add(outcomes.start, outcomes.length, values, failures)
         del values, failures
@@ -247,9 +342,9 @@ def mapScan(
     _check(mapFunc, iterables, "mapScan")
     if not callable(reductionFunc):
         raise TypeError(f"mapScan() needs a reduction function, not {reductionFunc!r}")
-    hub = current.running_hub()
+    hub = running()
     deadline = hub.deadline(timeout)
-    results = SubmittedMap.of_all(hub, mapFunc, iterables).in_order(deadline)
+    results = submitted(hub, mapFunc, iterables).in_order(deadline)
     combined = list(islice(results, 1))
     try:
         # No `itertools.accumulate`: to it, a StopIteration of the function's would be the end.
@@ -271,7 +366,7 @@ def as_completed(fs: Iterable[Future], timeout: float | None = None) -> Iterator
         TimeoutError: (from the iterator) not all of them were done in time.
         ValueError: `timeout` is nan.
     """
-    hub = current.running_hub()
+    hub = running()
     futures = _distinct(fs)
     return _as_completed(hub, futures, hub.deadline(timeout))
 
@@ -299,19 +394,16 @@ def wait(
             "return_when must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED, "
             f"not {return_when!r}"
         )
-    hub = current.running_hub()
+    hub = running()
     futures = _distinct(fs)
-    if timeout == 0:
-        for future in futures:
-            if not future.is_done:
-                hub.poll(future)
-                break
-    else:
-        _wait(hub, futures, timeout, return_when)
-    done = {future for future in futures if future.is_done}
-    for future in done:
-        future.run_callbacks()
-    return DoneAndNotDoneFutures(done, set(futures) - done)
+    try:
+        if timeout == 0:
+            _poll_first(hub, futures)
+        else:
+            _wait(hub, futures, timeout, return_when)
+        return _done_and_not_done(futures)
+    finally:
+        del fs, futures  # errors of calls that ran here hold this frame
 
 
 def shutdown(wait: bool = True) -> None:
@@ -326,8 +418,7 @@ def _check(func: object, iterables: tuple[Iterable[Any], ...], name: str) -> Non
         raise TypeError(f"{name}() needs something callable, not {func!r}")
     if not iterables:
         raise TypeError(f"{name}() needs at least one iterable")
-    hub = current.hub
-    if hub is not None and hub.runtime.size > 1:
+    if current.hub is not None and running().runtime.size > 1:
         warn_of(func)
 
 
@@ -339,38 +430,53 @@ def _distinct(fs: Iterable[Future]) -> list[Future]:
     return futures
 
 
+def _poll_first(hub: Hub, futures: Iterable[Future]) -> None:
+    """Poll the first future that is not done."""
+    for future in futures:
+        if not future.is_done:
+            hub.poll(future)
+            return
+
+
+def _done_and_not_done(futures: Iterable[Future]) -> DoneAndNotDoneFutures:
+    """Return the futures that are done, whose callbacks are called, and the others."""
+    done = {future for future in futures if future.is_done}
+    for future in done:
+        future.call_back()
+    return DoneAndNotDoneFutures(done, set(futures) - done)
+
+
 def _as_completed(hub: Hub, futures: list[Future], deadline: float | None) -> Iterator[Future]:
-    if deadline is not None:
-        hub.leave_to_others(futures, deadline)
-    arrivals = Arrivals(hub, futures)
+    arrivals = Arrivals(hub, futures, is_first_come=True)
+    count = len(futures)
+    del futures  # and no future in a variable: errors of calls that ran here hold this frame
     try:
-        for done in range(len(futures)):
+        for done in range(count):
             while not arrivals.arrived:
                 if not arrivals.advance(deadline):
-                    raise TimeoutError(f"{len(futures) - done} of {len(futures)} futures not done")
-            future = arrivals.arrived.popleft()
-            future.run_callbacks()
-            yield future
+                    raise TimeoutError(f"{count - done} of {count} futures not done")
+            arrivals.arrived[0].call_back()
+            yield arrivals.arrived.popleft()
     finally:
         arrivals.close()
 
 
 def _wait(hub: Hub, futures: list[Future], timeout: float | None, return_when: str) -> None:
     deadline = hub.deadline(None if timeout is None or timeout < 0 else timeout)
-    if deadline is not None:
-        hub.leave_to_others(futures, deadline)
-    arrivals = Arrivals(hub, futures)
+    arrivals = Arrivals(hub, futures, is_first_come=return_when != ALL_COMPLETED)
     try:
         left = len(futures)
         while left:
             while arrivals.arrived:
-                future = arrivals.arrived.popleft()
                 left -= 1
-                if return_when == FIRST_COMPLETED or (
-                    return_when == FIRST_EXCEPTION and future.failure is not None
-                ):
+                is_enough = return_when == FIRST_COMPLETED or (
+                    return_when == FIRST_EXCEPTION and arrivals.arrived[0].failure is not None
+                )
+                arrivals.arrived.popleft()
+                if is_enough:
                     return
             if left and not arrivals.advance(deadline):
                 return
     finally:
         arrivals.close()
+        del futures

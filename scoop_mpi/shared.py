@@ -10,15 +10,15 @@ from types import MethodType
 from typing import Any, NamedTuple
 
 from scoop_mpi import current
-from scoop_mpi.constant_values import Constant, seal
-from scoop_mpi.constants import REGISTRAR_RANK, Proposal
 from scoop_mpi.current import RankInfo
+from scoop_mpi.engine.hub import Hub, running
 from scoop_mpi.errors import UNGUARDED, NotStartedProperly, SerializationError, describe_callable
-from scoop_mpi.future import check_timeout
-from scoop_mpi.holds import Hold
-from scoop_mpi.hub import Hub
-from scoop_mpi.messages import ConstantsDeleted
-from scoop_mpi.worker_state import ImportGuard
+from scoop_mpi.state.constants import REGISTRAR_RANK, Proposal
+from scoop_mpi.state.queues import ImportGuard
+from scoop_mpi.tasks.future import check_timeout
+from scoop_mpi.wire.constant_values import Constant, seal
+from scoop_mpi.wire.holds import Hold
+from scoop_mpi.wire.messages import ConstantsDeleted
 
 __all__ = ["SharedElementEncapsulation", "delConst", "elements", "getConst", "setConst"]
 
@@ -161,8 +161,8 @@ def _wait_until(hub: Hub, is_true: Callable[[], bool], deadline: float | None) -
 
 
 def _hub() -> Hub:
-    hub = current.running_hub()
-    if isinstance(hub.ready, ImportGuard):
+    hub = running()
+    if isinstance(hub.queue, ImportGuard):
         raise NotStartedProperly(f"shared: {UNGUARDED}")
     return hub
 

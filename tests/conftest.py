@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import textwrap
 from collections.abc import Callable
@@ -40,6 +41,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     is_mpi_test = MPI_TESTS in (collection_path, *collection_path.parents)
     return True if is_mpi_test != config.getoption("--with-mpi") else None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections() -> None:
+    """Have the cycle collector look at none of what pytest has made so far.
+
+    Some tests collect hundreds of times, and a whole run has millions of objects by then.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

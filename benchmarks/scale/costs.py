@@ -10,10 +10,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from scoop_mpi import messages
-from scoop_mpi.broker import Broker
-from scoop_mpi.columns import Batch, seal_calls
-from scoop_mpi.messages import (
+from scoop_mpi.engine.placing import NodeMemory
+from scoop_mpi.engine.runtime import Runtime
+from scoop_mpi.state.broker import Broker
+from scoop_mpi.state.worker import Worker
+from scoop_mpi.tasks.span import Span
+from scoop_mpi.transport.protocol import Messenger
+from scoop_mpi.wire import messages
+from scoop_mpi.wire.columns import Batch, seal_calls
+from scoop_mpi.wire.messages import (
     Call,
     Message,
     Parcel,
@@ -25,12 +30,7 @@ from scoop_mpi.messages import (
     WorkOffered,
     WorkWanted,
 )
-from scoop_mpi.node_memory import NodeMemory
-from scoop_mpi.runtime import Runtime
-from scoop_mpi.serializer import FunctionCodec, Payload
-from scoop_mpi.span import Span
-from scoop_mpi.transport import Transport
-from scoop_mpi.worker_state import Worker
+from scoop_mpi.wire.serializer import FunctionCodec, Payload
 
 Kind = type[Message]
 
@@ -119,7 +119,7 @@ def measure() -> dict[str, float]:
     Returns:
         Seconds by what they are spent on. The network is not measured.
     """
-    from scoop_mpi.mpi import MPITransport  # initialises MPI
+    from scoop_mpi.transport.mpi import MPITransport  # initialises MPI
 
     transport = MPITransport()
     runtime = Runtime(transport, time.perf_counter, print, NodeMemory(logging.getLogger(__name__)))
@@ -150,7 +150,7 @@ def _codec_payload() -> Payload:
 
 def _measure_handling() -> dict[str, float]:
     """Measure what the state machines take for what the messages say."""
-    broker = Broker()
+    broker = Broker(4)
 
     def broker_cycle() -> None:
         broker.handle(1, WorkOffered())
@@ -161,22 +161,22 @@ def _measure_handling() -> dict[str, float]:
     payload = _codec_payload()
     victim, thief = _worker(1), _worker(2)
     size = 1 << 40  # enough for all thefts to come, each of a call
-    span = Span(1, range(size), False, victim.deliver, function=task)
-    victim.ready[span] = None
+    span = Span(1, range(size), False, victim.ledger.deliver, function=task)
+    victim.queues.ready[span] = None
 
     def theft() -> None:
         start, calls = span.give(2) or (0, [])
         batch = seal_calls(calls, star=False)
         parcel: Parcel = (1, 1, start, payload, None, *batch)
         thief.handle(1, Work(0, [parcel]), 1)
-        stolen = thief.ready.popitem()[0]
+        stolen = thief.queues.ready.popitem()[0]
         assert isinstance(stolen, Span)
         stolen.open(thief.functions)
         window = stolen.claim()
         assert window is not None
         window.run()
         stolen.retire(window)
-        thief.report(is_low=False)
+        thief.reports.take(is_low=False)
 
     return {"broker, 3 messages and a match": _seconds(broker_cycle), "theft": _seconds(theft)}
 
@@ -198,7 +198,7 @@ def _seconds(action: Callable[[], object], repetitions: int = 2000, trials: int 
     return best / repetitions
 
 
-def _seconds_to_pass(transport: Transport, message: Message) -> tuple[float, float]:
+def _seconds_to_pass(transport: Messenger, message: Message) -> tuple[float, float]:
     """Return what it takes to encode and send a message, and to receive and decode it."""
     count, trials = 200, 50
     best_send = best_receive = float("inf")

@@ -18,6 +18,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import math
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Sequence
@@ -27,15 +28,18 @@ from benchmarks.scale.costs import Costs, Kind
 from benchmarks.scale.costs import task as task_function
 from benchmarks.scale.loads import Load
 from benchmarks.scale.rhythms import idling, pumping
-from scoop_mpi import messages
-from scoop_mpi.columns import Sealed
-from scoop_mpi.future import Future
-from scoop_mpi.messages import Call, Frames, Results, Returned, Work, WorkWanted
-from scoop_mpi.node_memory import NodeMemory
-from scoop_mpi.policy import MOST_SUSPENDED
-from scoop_mpi.runtime import ROOT_RANK, Runtime
-from scoop_mpi.span import Span, Task, Window
-from scoop_mpi.stolen import StolenCall
+from scoop_mpi.engine.placing import NodeMemory
+from scoop_mpi.engine.runtime import Runtime
+from scoop_mpi.state.agenda import Agenda
+from scoop_mpi.state.policy import MOST_SUSPENDED
+from scoop_mpi.state.routing import ROOT_RANK
+from scoop_mpi.tasks.future import Future
+from scoop_mpi.tasks.span import Span, Window
+from scoop_mpi.tasks.stolen import StolenCall
+from scoop_mpi.transport.frames import Frames
+from scoop_mpi.wire import messages
+from scoop_mpi.wire.columns import Sealed
+from scoop_mpi.wire.messages import Call, Results, Returned, Work, WorkWanted
 
 Letter = tuple[int, Frames, Kind]
 _ASLEEP = -1.0  # instead of the moment since when the pump has been counting its pauses
@@ -174,8 +178,13 @@ class SimulatedRank:
         self.runtime = Runtime(self, lambda: self.clock, self._import_failed, machine.memory)
         self.worker = self.runtime.worker
         self.worker.open_queues()
-        self.ready = self.worker.ready
+        self.ready = self.worker.queues.ready
         self.only_serves = not self.worker.runs_tasks
+        self.agenda = Agenda(
+            self.worker.queues, self.worker.experience, self.size, self.worker.runs_tasks
+        )
+        self._job_began = 0.0
+        self._job_seconds = math.inf  # see `Greenlets`
 
     # ------------------------------------------------------------ the transport
 
@@ -256,10 +265,10 @@ class SimulatedRank:
         """Whether there is something to do for the pump."""
         worker = self.worker
         broker = self.runtime.broker
-        may_give = not worker.has_offered if broker is None else bool(broker.hungry)
+        may_give = not worker.reports.has_offered if broker is None else bool(broker.hungry)
         return bool(
             self.mailbox
-            or (self.ready and may_give and worker.has_spare(0))
+            or (self.ready and may_give and worker.sharing.has_spare(0))
             or any(len(window.values) > window.reported for window in self.runtime.windows)
         )
 
@@ -282,12 +291,13 @@ class SimulatedRank:
         self._leave_idle()
         if self._serve_due():
             return
-        is_low = not isinstance(self._next_task(), Span) and len(self.ready) <= 1
         moved = self.runtime.step(
-            keep=0 if self.only_serves else 1, is_low=is_low and self.parked < MOST_SUSPENDED
+            keep=0 if self.only_serves else 1,
+            is_low=self.agenda.is_low(self.parked, self._job_seconds),
         )
-        task = None if self.only_serves else self._next_task()
+        task = self.agenda.next_task()
         if not self.notified and task is not None:
+            self._job_began = self.clock
             self.clock += self.costs.span
             self._resume(self._work_off(task) if isinstance(task, Span) else self._run(task))
         elif moved or self.notified:
@@ -319,14 +329,6 @@ class SimulatedRank:
                 return True
         return False
 
-    def _next_task(self) -> Task | None:
-        while self.ready:
-            task = next(reversed(self.ready))
-            if not isinstance(task, Span) or task.unclaimed:
-                return task
-            self.worker.forget(task)
-        return None
-
     def _resume(self, job: Job) -> None:
         """Go on with a job until it computes, parks or ends."""
         command = next(job, None)
@@ -336,6 +338,7 @@ class SimulatedRank:
         elif command is not None:
             self._compute(job, command)
             return
+        self._job_seconds = self.clock - self._job_began
         self.machine.at(self.clock, self._hub_turn)
 
     def _compute(self, job: Job, seconds: float) -> None:
@@ -369,7 +372,7 @@ class SimulatedRank:
         """`futures.map`, and taking all its results."""
         self.clock += self.costs.span
         worker = self.worker
-        span = Span(self.rank, calls, False, worker.deliver, function=task_function)
+        span = Span(self.rank, calls, False, worker.ledger.deliver, function=task_function)
         waiter = Waiter(self)
         span.watcher = waiter
         self.ready[span] = None
@@ -380,7 +383,7 @@ class SimulatedRank:
                 left -= span.inbox.popleft().length
             if left:
                 yield from self._advance(span, waiter)
-        worker.forget(span)
+        worker.queues.forget(span)
 
     def _advance(self, span: Span, waiter: Waiter) -> Job:
         """`Hub.advance`."""
@@ -395,7 +398,7 @@ class SimulatedRank:
     def _run(self, call: Future) -> Job:
         """A single stolen call."""
         assert isinstance(call, StolenCall)
-        self.worker.claim(call)
+        self.worker.queues.claim(call)
         column = call.parcel[6][0]
         assert not isinstance(column, Sealed)  # but a number
         yield from self._call(column[0])
@@ -418,7 +421,7 @@ class SimulatedRank:
             if self.notified:
                 break
         if not span.unclaimed:
-            self.worker.forget(span)
+            self.worker.queues.forget(span)
 
     def _run_window(self, window: Window) -> Job:
         """`Hub._run_window`, with `Window.run` call by call."""
@@ -428,16 +431,17 @@ class SimulatedRank:
             self._ask_ahead()
         self.clock += self.costs.window
         window.reported_at = started = self.clock
+        runtime.take_in_hand(span, started)
         runtime.windows[window] = None
         while window.pending:
             yield from self._call(window.pending.popleft())
             window.values.append(None)
         del runtime.windows[window]
         span.retire(window)
-        span.resize_window(self.clock - started)
+        span.resize_window(self.clock - started, len(window.values))
         runtime.step_if_due(self.clock)
 
     def _ask_ahead(self) -> None:
         worker = self.worker
-        if worker.size > 1 and not worker.has_asked and self.parked < MOST_SUSPENDED:
+        if worker.size > 1 and not worker.reports.has_asked and self.parked < MOST_SUSPENDED:
             self.runtime.step(keep=1, is_low=True)

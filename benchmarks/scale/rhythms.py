@@ -12,8 +12,8 @@ from itertools import accumulate
 from unittest import mock
 
 from benchmarks.scale.costs import Costs
-from scoop_mpi.idle import Backoff
-from scoop_mpi.pump import Pump
+from scoop_mpi.engine.idle import Backoff
+from scoop_mpi.engine.pump import Pump
 
 _HORIZON = 60.0  # seconds; from then on the last pause is repeated
 

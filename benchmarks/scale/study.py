@@ -12,7 +12,7 @@ from typing import NamedTuple
 from benchmarks.scale.costs import Costs
 from benchmarks.scale.loads import LOADS, Load
 from benchmarks.scale.machine import Machine
-from scoop_mpi.messages import Steal, StealFailed, WorkOffered, WorkWanted
+from scoop_mpi.wire.messages import Steal, StealFailed, WorkOffered, WorkWanted
 
 MATCHMAKING = (WorkWanted, WorkOffered, Steal, StealFailed)
 HEADINGS = (

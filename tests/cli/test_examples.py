@@ -76,6 +76,15 @@ def test_example_prints_its_answer(name: str, ranks: int) -> None:
     assert EXPECTED[name](run), str(run)
 
 
+@on_ranks(1, 2)
+@pytest.mark.parametrize("name", EXPECTED)
+def test_example_heeds_the_rules(name: str, ranks: int) -> None:
+    if name in NEEDS_DEAP and importlib.util.find_spec("deap") is None:
+        pytest.skip("DEAP is not installed")
+    run = launch("--strict", EXAMPLES / name, ranks=ranks).check()
+    assert EXPECTED[name](run), str(run)
+
+
 def test_pi_takes_the_number_of_tries() -> None:
     run = launch(EXAMPLES / "pi_calc.py", "10000").check()
     error = re.search(r"\+- (\S+)", run.stdout)

@@ -439,6 +439,7 @@ def test_a_rank_that_is_killed(ranks: int, victim: int, write_program: WriteProg
     with start("-v", write_program(BUSY), ranks=ranks, timeout=LIMIT) as job:
         job.wait_for("working")
         process = job.rank_process(victim)
+        job.wait_for(f"process {process.pid} of")  # the root may be working before it
         process.kill()
         run = job.finish().check(None)
     # It is mpiexec that tells. MPICH's names a process, and not always the first that died.
@@ -666,8 +667,31 @@ def test_not_started_properly(write_program: WriteProgram) -> None:
         "futures.mapReduce(fail, max, range(10))",
         "futures.mapScan(fail, max, range(10))",
         "list(futures.map(fail, range(10), buffersize=3))",
+        "raise futures.submit(fail, 1).exception()",
+        "raise futures.submit(fail, futures.submit(abs, 1)).exception()",
+        "raise futures.wait([futures.submit(fail, 1)]).done.pop().exception()",
+        "raise next(futures.as_completed([futures.submit(fail, 1)])).exception()",
+        "polled(futures.submit(fail, 1)).result()",
+        "futures.submit(futures.submit, fail, 1).result()",
+        "list(futures.map(fail, [futures.submit(abs, 1), 2, 3]))",
+        "list(futures.map(futures.submit, [fail] * 3, range(3)))",
     ],
-    ids=["map", "submit", "map_as_completed", "mapReduce", "mapScan", "buffersize"],
+    ids=[
+        "map",
+        "submit",
+        "map_as_completed",
+        "mapReduce",
+        "mapScan",
+        "buffersize",
+        "exception",
+        "dependency",
+        "wait",
+        "as_completed",
+        "done",
+        "returned",
+        "map_of_futures",
+        "map_to_futures",
+    ],
 )
 def test_what_a_failed_call_had_is_let_go_of_with_its_error(
     use: str, ranks: int, write_program: WriteProgram
@@ -689,6 +713,14 @@ def test_what_a_failed_call_had_is_let_go_of_with_its_error(
             large = Large()
             alive.add(large)
             raise ValueError(x)
+
+        def polled(future):
+            try:
+                while not future.done():
+                    pass
+                return future
+            finally:
+                del future  # else the error would hold it by this very frame
 
         def use():
             try:

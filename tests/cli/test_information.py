@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scoop_mpi import __version__
-from scoop_mpi.threads import VARIABLES
+from scoop_mpi.job.numerical_threads import VARIABLES
 from tests.launch import launch, mpi_library, on_ranks
 
 WriteProgram = Callable[..., Path]

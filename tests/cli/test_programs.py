@@ -169,6 +169,26 @@ def test_the_programs_module_is_what_python_makes_it(
 # ------------------------------------------------------------ standard input
 
 
+@on_ranks(1, 2)
+def test_cycles_are_collected_from_the_programs_first_line(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    program = write_program("""
+        import gc
+
+        assert gc.isenabled()
+
+        from scoop_mpi import futures
+
+        def is_enabled(_):
+            return gc.isenabled()
+
+        if __name__ == "__main__":
+            print(all(futures.map(is_enabled, range(100))))
+    """)
+    assert launch(program, ranks=ranks).check().stdout == "True\n"
+
+
 @on_ranks(1, 2, 3)
 def test_a_worker_that_asks_for_input(ranks: int, write_program: WriteProgram) -> None:
     program = write_program("""

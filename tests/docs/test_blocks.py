@@ -6,6 +6,7 @@ lists them.
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import Block, Step, files, pages, read_page, steps, unbound_names
-from tests.launch import Run, launch
+from tests.launch import ROOT, Run, launch
 
 # Of a page's own program. More than two, so that a task of a task may go to yet another rank.
 RANKS = 3
@@ -59,6 +60,17 @@ def run_line(line: str, directory: Path) -> Run:
     if words[:1] != ["python"]:
         raise ValueError(f"can't run {line!r}: say `% not run: REASON` above the block")
     return launch(ranks=ranks, python=words[1:], cwd=directory)
+
+
+def test_the_readmes_first_program_prints_what_it_shows(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    program = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
+    shown = re.search(r"```console\n\$ (.*?)\n(.*?)```", readme, re.DOTALL)
+    assert program is not None
+    assert shown is not None
+    command, output = shown.groups()
+    (tmp_path / shlex.split(command)[-1]).write_text(program[1])
+    assert run_line(command, tmp_path).check().stdout == output
 
 
 @pytest.mark.parametrize("page", PROGRAMS)

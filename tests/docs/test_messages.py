@@ -55,6 +55,31 @@ NO_MESSAGES = {
         "`srun --mpi=",
         "the mpiexec that belongs to",
     ),
+    "a part of: rank ... got ... from rank ...": (
+        "a part of ... calls that were combined",
+        "it is no broker",
+        "it is not about constants",
+        "it is not for a worker",
+        "it is not for the broker",
+        "it is of an unknown kind",
+        "it knows nothing of these calls",
+        "nobody had asked it to",
+        "nothing was proposed",
+        "rank 0 alone may",
+    ),
+    "what a broken invariant says, in the traceback of a fault of ours": (
+        "... is in the ledger as ...",
+        "... waits in two queues",
+        "... waits, and is done",
+        "...: calls ... to ... are in, and held",
+        "the calls of ... don't add up",
+    ),
+    "a part of an event log": (
+        "(... before these)",
+        "... ..., of which the repr raised ...",
+        "from rank ...:",
+        "to rank ...:",
+    ),
     "a part of: a call of ...": ("argument ...: ...", "the function of the call"),
     "a part of: there is no module ... that could be run with -m": ("; try ..., without .py",),
     "Python's own words": (
@@ -142,7 +167,7 @@ def is_option(node: ast.AST) -> bool:
     return name in ("ArgumentParser", "add_argument", "add_argument_group")
 
 
-MODULES = [path for path in PACKAGE.glob("*.py") if path.name not in PAGES]
+MODULES = [path for path in PACKAGE.rglob("*.py") if path.name not in PAGES]
 TEXTS = {text for path in MODULES for text in texts(path)}
 MESSAGES = sorted(TEXTS - NAMES)
 ENTRIES = [match["text"] for match in ENTRY.finditer(PAGE.read_text(encoding="utf-8"))]

@@ -12,7 +12,7 @@ from scoop_mpi import futures, shared
 from tests.docs.pages import DOCS
 
 # What a page documents: after a directive such as `.. autofunction::`, or in the lines below it.
-DOCUMENTED = re.compile(r"^(?:\.\. \w+::| {3,}) +(?:[\w.]*\.)?(\w+)$", re.MULTILINE)
+DOCUMENTED = re.compile(r"^(?:\.\. \w+::| {3,}) +(?:[\w.]*\.)?(\w+)(?:\(\))?$", re.MULTILINE)
 NAMES = set(DOCUMENTED.findall((DOCS / "reference.md").read_text(encoding="utf-8")))
 
 

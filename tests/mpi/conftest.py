@@ -17,9 +17,9 @@ import pytest
 
 from benchmarks.cluster import FunctionProgram
 from scoop_mpi import current
-from scoop_mpi.idle import Backoff
-from scoop_mpi.job import Rank, start_pump
-from scoop_mpi.mpi import MPITransport
+from scoop_mpi.engine.idle import Backoff
+from scoop_mpi.job.rank import Rank, start_pump
+from scoop_mpi.transport.mpi import MPITransport
 
 Job = Callable[[Callable[[], Any]], Any]
 

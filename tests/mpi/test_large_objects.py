@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from scoop_mpi import current, futures, shared
-from scoop_mpi.serializer import OUT_OF_BAND_BYTES
+from scoop_mpi import futures, shared
+from scoop_mpi.engine.hub import running
+from scoop_mpi.wire.serializer import OUT_OF_BAND_BYTES
 from tests.arrays import ARRAYS, Array, any_arrays, assert_same
 from tests.mpi.conftest import Job
 
@@ -60,7 +61,7 @@ def in_an_exception(thing: Any) -> Any:
 
 
 def as_constant(thing: Any) -> Any:
-    runtime = current.running_hub().runtime
+    runtime = running().runtime
     name = runtime.constants.new_name("thing")
     shared.setConst(**{name: thing})
     return poll(futures.submit(constant, name))

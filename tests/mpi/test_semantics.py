@@ -17,7 +17,7 @@ import pytest
 
 import scoop_mpi
 from scoop_mpi import futures, shared
-from scoop_mpi.mpi import MPITransport
+from scoop_mpi.transport.mpi import MPITransport
 from tests.mpi.conftest import Job
 
 pytestmark = pytest.mark.mpi

@@ -19,12 +19,13 @@ from greenlet import getcurrent, greenlet
 
 from benchmarks.cluster import FunctionProgram
 from scoop_mpi import current
-from scoop_mpi.job import Rank
-from scoop_mpi.messages import ConstantsPlaced, ConstantsPublished, Frames
-from scoop_mpi.node_memory import NodeMemory
-from scoop_mpi.program import Program
-from scoop_mpi.runtime import STEP_INTERVAL
-from scoop_mpi.transport import Endpoint, Fabric
+from scoop_mpi.engine.placing import NodeMemory
+from scoop_mpi.engine.runtime import STEP_INTERVAL
+from scoop_mpi.job.program import Program
+from scoop_mpi.job.rank import Rank
+from scoop_mpi.transport.fabric import Endpoint, Fabric
+from scoop_mpi.transport.frames import Frames
+from scoop_mpi.wire.messages import ConstantsPlaced, ConstantsPublished
 
 _SWITCH_PROBABILITY = 0.3  # at each look for messages
 _PATIENCE = 3  # times that every idle rank may look again before the job counts as dead
@@ -127,8 +128,8 @@ class Simulation:
         for rank in self._ranks:
             worker = rank.job.hub.runtime.worker
             assert rank.greenlet.dead, rank
-            assert not worker.outbox, rank
-            assert not worker.ready, rank
+            assert not worker.reports.outbox, rank
+            assert not worker.queues.ready, rank
             assert not rank.job.hub.running, rank
 
     # ------------------------------------------------------------ the scheduler
@@ -225,7 +226,9 @@ class _SimulatedRank:
                     logging.getLogger("scoop_mpi"),
                 )
             )
-            made[0].hub.runtime.memory = _Memory(self._simulation)
+            runtime = made[0].hub.runtime
+            runtime.memory = _Memory(self._simulation)
+            runtime.after_message = runtime.check
             getcurrent().parent.switch()
             self.status = made[0].run()
 
@@ -266,10 +269,10 @@ class _SimulatedRank:
         return self.endpoint.has_mail or has_letters or self.wakes_at <= self._simulation.now
 
     def reset(self) -> None:
-        """See `scoop_mpi.hub.Idle`."""
+        """See `scoop_mpi.engine.hub.Idle`."""
 
     def pause(self, limit: float | None) -> None:
-        """See `scoop_mpi.hub.Idle`."""
+        """See `scoop_mpi.engine.hub.Idle`."""
         self.is_idle = True
         if limit is not None:
             # A pause of no length must take some time, or time would stand still in a loop.
@@ -280,8 +283,8 @@ class _SimulatedRank:
         worker = self.job.hub.runtime.worker
         broker = self.job.hub.runtime.broker
         return (
-            f"rank {worker.rank}: parked {len(self.job.hub._parked)}, ready {list(worker.ready)}, "
-            f"given {worker.given}, asked {worker.has_asked}, offered {worker.has_offered}, "
+            f"{worker!r}, parked {len(self.job.hub._parked)}, ready {list(worker.queues.ready)}, "
+            f"given {worker.ledger.given}, "
             f"computing {self.is_computing}, idle {self.is_idle}"
             + (f", offering {broker.offering}, hungry {broker.hungry}" if broker else "")
         )

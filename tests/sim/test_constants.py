@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scoop_mpi import current, futures, shared
-from scoop_mpi.constants import PLACED_BYTES
+from scoop_mpi import futures, shared
+from scoop_mpi.engine.hub import running
 from scoop_mpi.errors import SerializationError
+from scoop_mpi.state.constants import PLACED_BYTES
 from tests.sim.simulation import Simulation, compute
 
 SIZES = (1, 2, 4, 9)
@@ -30,7 +31,7 @@ class Ranks:
 
     @property
     def here(self) -> list[Any]:
-        return self.kept.setdefault(current.running_hub().runtime.rank, [])
+        return self.kept.setdefault(running().runtime.rank, [])
 
 
 ranks = Ranks()
@@ -56,18 +57,18 @@ def run_everywhere(program: Callable[[], Any], *, is_quick: bool = False) -> Non
 
 
 def is_empty() -> bool:
-    constants = current.running_hub().runtime.constants
+    constants = running().runtime.constants
     return not constants.held() and not len(constants.holds)
 
 
 def wait_until_empty() -> None:
     """Wait until this rank has heard that all constants are gone."""
     for _ in range(1000):
-        current.running_hub().runtime.step()
+        running().runtime.step()
         if is_empty():
             return
         compute(0.001)
-    runtime = current.running_hub().runtime
+    runtime = running().runtime
     left = [name for name, _ in runtime.constants.held()], runtime.constants.holds._entries
     raise AssertionError(f"rank {runtime.rank} still has {left}")
 
@@ -81,7 +82,7 @@ def assert_all_gone() -> None:
     """Fail unless all constants go from all ranks, as far as tasks get about."""
     gc.collect()  # the interpreter's own cycles: exceptions, frames
     wait_until_empty()
-    list(futures.map(look_everywhere, range(2 * current.running_hub().runtime.size)))
+    list(futures.map(look_everywhere, range(2 * running().runtime.size)))
 
 
 class Table:
@@ -237,7 +238,7 @@ def test_elements_made_and_forgotten_at_random() -> None:
     """Whatever is called is there: else a call would raise LookupError."""
 
     def program() -> None:
-        rng = random.Random(current.running_hub().runtime.size)
+        rng = random.Random(running().runtime.size)
         list(futures.map(do_something, [rng.randrange(1000) for _ in range(6)], [2] * 6))
         ranks.kept.clear()
         assert_all_gone()

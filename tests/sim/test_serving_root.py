@@ -6,7 +6,9 @@ import operator
 
 import pytest
 
-from scoop_mpi import current, futures, policy
+from scoop_mpi import futures
+from scoop_mpi.engine.hub import running
+from scoop_mpi.state import policy
 from tests.sim.simulation import Simulation, compute
 
 
@@ -17,7 +19,7 @@ def root_that_only_serves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rank_of(x: int) -> int:
     compute(0.001 * (x % 5))
-    return current.running_hub().runtime.rank
+    return running().runtime.rank
 
 
 def tree(depth: int) -> set[int]:

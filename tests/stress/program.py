@@ -14,15 +14,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import contextvars
 import copy
 import functools
 import itertools
 import operator
+import os
 import random
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
@@ -31,9 +35,9 @@ import numpy as np
 from mpi4py import MPI
 
 from scoop_mpi import futures, shared
+from tests.stress import TREES
 from tests.stress.values import any_value, difference
 
-TREES = 30
 _kept: list[Any] = []  # what tasks leave on the rank where they have run
 
 
@@ -82,6 +86,10 @@ def outcome(function: Callable[..., Any], *arguments: Any) -> tuple[str, Any]:
         raise
     except BaseException as error:
         return "raised", error.with_traceback(None)
+
+
+def itself(x: Any) -> Any:
+    return x
 
 
 def tagged(x: Any) -> tuple[str, Any]:
@@ -402,13 +410,20 @@ class Mutated(Node):
         return [[self.change(*arguments) for arguments in self.arguments()] for _ in range(2)]
 
 
-_scratch = np.zeros(3000)
+class _Scratch(threading.local):
+    """A buffer of each thread's, that it uses again and again."""
+
+    def __init__(self) -> None:
+        self.buffer = np.zeros(3000)
+
+
+_scratch = _Scratch()
 
 
 def fill_scratch(number: int) -> Any:
-    """Return a buffer that the next call on this rank fills again."""
-    _scratch[:] = number
-    return _scratch
+    """Return a buffer that the next call on this rank, in the same thread, fills again."""
+    _scratch.buffer[:] = number
+    return _scratch.buffer
 
 
 @dataclass
@@ -490,6 +505,109 @@ class Elements(Node):
         return [outcome(function, self.value) for function in self.functions]
 
 
+def gathered(*values: Any, **named: Any) -> list[Any]:
+    return [*values, *named.values()]
+
+
+def appended(values: list[Any], value: Any) -> list[Any]:
+    return [*values, value]
+
+
+@dataclass
+class Graph(Node):
+    """The futures of the children are arguments of further calls."""
+
+    children: list[Node]
+    how: int
+
+    def run(self) -> Any:
+        if self.how == len(self.children):
+            return futures.submit(run_later, self.children).result()
+        fs = [futures.submit(outcome_of, child) for child in self.children]
+        hows: tuple[Callable[[], Any], ...] = (
+            lambda: futures.submit(itself, fs).result(),
+            lambda: futures.submit(gathered, *fs).result(),
+            lambda: futures.submit(gathered, **{f"f{i}": f for i, f in enumerate(fs)}).result(),
+            lambda: futures.submit(gathered, *fs[:-1], last=fs[-1]).result(timeout=1000),
+            lambda: list(futures.submit(itself, dict(enumerate(fs))).result().values()),
+            lambda: list(futures.map(itself, fs)),
+            lambda: list(futures.map(itself, fs, buffersize=2)),
+            lambda: [value for (value,) in futures.map(itself, [(f,) for f in fs])],
+            lambda: futures.mapReduce(lambda value: [value], operator.add, fs),
+            lambda: functools.reduce(
+                functools.partial(futures.submit, appended), fs, futures.submit(list)
+            ).result(),
+        )
+        return hows[self.how % len(hows)]()
+
+    def answer(self) -> Any:
+        return [outcome(child.answer) for child in self.children]
+
+
+def run_later(children: list[Node]) -> Any:
+    """Return a future."""
+    return futures.submit(gathered, *[futures.submit(outcome_of, child) for child in children])
+
+
+@dataclass
+class FailedGraph(Node):
+    """Calls wait for futures that may fail, or are cancelled."""
+
+    children: list[Node]
+    is_cancelled: bool
+
+    def run(self) -> Any:
+        fs = [futures.submit(run, child) for child in self.children]
+        after = [futures.submit(itself, futures.submit(itself, [future])) for future in fs]
+        if self.is_cancelled:
+            last = futures.submit(gathered, *after)
+            if last.cancel():
+                assert last.cancelled()
+                assert type(outcome(last.result)[1]) is CancelledError
+        return [self.what_came(future) for future in after]
+
+    @staticmethod
+    def what_came(future: Any) -> Any:
+        kind, value = outcome(future.result)
+        if kind == "returned":
+            return kind, value[0]
+        assert type(value) is futures.DependencyError, value
+        return kind, value.__cause__
+
+    def answer(self) -> Any:
+        return [outcome(child.answer) for child in self.children]
+
+
+CHOSEN = contextvars.ContextVar("CHOSEN", default="as the import left it")
+
+
+def change_chosen(number: int) -> tuple[int, str, str]:
+    """Change a context variable, and put it back."""
+    found = CHOSEN.get()
+    token = CHOSEN.set(f"changed by {number}")
+    try:
+        return number, found, CHOSEN.get()
+    finally:
+        CHOSEN.reset(token)
+
+
+@dataclass
+class InContext(Node):
+    """Tasks change a context variable, each its own."""
+
+    count: int
+
+    def run(self) -> Any:
+        fs = [futures.submit(change_chosen, number) for number in range(self.count)]
+        mapped = list(futures.map(lambda number: change_chosen(number)[0], range(self.count)))
+        return [future.result() for future in fs], mapped, CHOSEN.get()
+
+    def answer(self) -> Any:
+        numbers = range(self.count)
+        seen = [(number, CHOSEN.get(), f"changed by {number}") for number in numbers]
+        return seen, list(numbers), CHOSEN.get()
+
+
 @dataclass
 class CalledBack(Node):
     """Callbacks submit tasks, and wait for them."""
@@ -500,7 +618,10 @@ class CalledBack(Node):
         found: dict[int, Any] = {}
 
         def call_back(number: int, future: Any) -> None:
-            found[number] = outcome(futures.submit(outcome, future.result).result)
+            try:
+                found[number] = outcome(futures.submit(itself, outcome(future.result)).result)
+            except KeyboardInterrupt:  # the tree was interrupted: nobody looks at it any more
+                found[number] = None
 
         fs = [futures.submit(run, child) for child in self.children]
         for number, future in enumerate(fs):
@@ -600,6 +721,7 @@ def any_tree(rng: random.Random, depth: int, without: Collection[str]) -> Node:
         lambda: Elements([any_function(rng) for _ in range(3)], any_value(rng), rng.random() < 0.3),
         lambda: OwnMessages(any_value(rng), rng.randrange(30_000), rng.choice((1, 5, 50))),
         lambda: Reused(rng.choice((1, 10, 100))),
+        lambda: InContext(rng.choice((1, 5, 50))),
     ]
     inner: list[Callable[[], Node]] = [
         lambda: Submitted(*submission()),
@@ -609,6 +731,8 @@ def any_tree(rng: random.Random, depth: int, without: Collection[str]) -> Node:
         lambda: MapOfNodes(children(8), rng.random() < 0.2),
         lambda: Threads(children(2)),
         lambda: CalledBack(children()),
+        lambda: Graph(children(6), rng.randrange(10)),
+        lambda: FailedGraph(children(), rng.random() < 0.3),
     ]
     makers = inner if depth and rng.random() < 0.75 else leaves
     node = rng.choice(makers)()
@@ -627,6 +751,33 @@ def forget(_: int) -> None:
     time.sleep(0.001)
 
 
+# Nodes that leave something behind if they are interrupted amid it, or wait for threads.
+_NOT_TO_INTERRUPT = ("Constant", "Elements", "OwnMessages", "Threads")
+_INTERRUPT = (
+    "import os, sys, time; time.sleep(float(sys.argv[2])); os.kill(int(sys.argv[1]), 2); "
+    "sys.stdin.read()"
+)
+
+
+@contextlib.contextmanager
+def interrupted(seconds: float) -> Iterator[None]:
+    """Have Ctrl-C come from outside after a while; return once it has, caught."""
+    words = sys.executable, "-S", "-c", _INTERRUPT, str(os.getpid()), str(seconds)
+    has_come = False
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        try:
+            yield
+        except KeyboardInterrupt:
+            has_come = True
+        while not has_come:
+            time.sleep(0.001)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        process.communicate()
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("seed", type=int)
@@ -640,6 +791,11 @@ def main(arguments: list[str]) -> None:
         # An error that is printed here tells which tree it was; its repr may be long.
         print(f"tree {number}: {tree!r:.500}", flush=True)
         expected = outcome(copy.deepcopy(tree).answer)
+        if rng.random() < 0.2 and "Interrupts" not in asked.without:
+            bare = any_tree(rng, 2, (*asked.without, *_NOT_TO_INTERRUPT))
+            if "with_loop" not in repr(bare):  # asyncio complains if it is interrupted at its start
+                with interrupted(rng.random() * 0.3):
+                    outcome(bare.run)
         found = outcome(tree.run)
         text = difference(found, expected, "result")
         if text is not None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 
-from scoop_mpi.broker import Broker
-from scoop_mpi.future import Future
-from scoop_mpi.messages import (
+from scoop_mpi.state.broker import Broker
+from scoop_mpi.state.routing import BROKER_RANK
+from scoop_mpi.state.worker import Worker
+from scoop_mpi.tasks.future import Future
+from scoop_mpi.tasks.reduction import Tree
+from scoop_mpi.tasks.span import Span, Task, Window
+from scoop_mpi.wire.messages import (
     Call,
     Message,
     Results,
@@ -18,9 +22,6 @@ from scoop_mpi.messages import (
     WorkOffered,
     WorkWanted,
 )
-from scoop_mpi.reduction import Tree
-from scoop_mpi.span import Span, Task, Window
-from scoop_mpi.worker_state import BROKER_RANK, Worker
 from tests.unit.helpers import bracket, make_future, over_the_wire, the_tree
 
 # How often each task has run: functions that are sent by name can only leave it in their module.
@@ -51,7 +52,7 @@ class Rank:
     def __init__(self, rank: int, size: int) -> None:
         self.worker = Worker(rank, size, f"node{rank}", lambda: 0)
         self.worker.open_queues()
-        self.broker = Broker() if rank == BROKER_RANK else None
+        self.broker = Broker(size) if rank == BROKER_RANK else None
         self.windows: list[Window] = []
         self.is_polling = False  # the program asks whether its tasks are done, and runs none
 
@@ -62,7 +63,7 @@ class Rank:
 
     def newest(self) -> Task | None:
         """The task that this rank would begin next."""
-        for queue in (self.worker.ready, self.worker.elsewhere):
+        for queue in (self.worker.queues.ready, self.worker.queues.elsewhere):
             for task in reversed(queue):
                 if isinstance(task, Future) or task.unclaimed:
                     return task
@@ -96,7 +97,7 @@ class Cluster:
         worker = self.ranks[rank].worker
         for _ in range(count):
             future = self.futures[self._numbers] = make_future(run_task, self._numbers)
-            (worker.elsewhere if elsewhere else worker.ready)[future] = None
+            (worker.queues.elsewhere if elsewhere else worker.queues.ready)[future] = None
             self._numbers += 1
 
     def submit_span(self, rank: int, count: int, is_reduction: bool = False) -> Span:
@@ -107,12 +108,12 @@ class Cluster:
             rank,
             numbers,
             False,
-            worker.deliver,
+            worker.ledger.deliver,
             function=run_reduced_task if is_reduction else run_task,
             reduction=bracket if is_reduction else None,
         )
         self.spans[self._numbers] = span
-        worker.ready[span] = None
+        worker.queues.ready[span] = None
         self._numbers += count
         return span
 
@@ -124,7 +125,7 @@ class Cluster:
             return False
         worker = place.worker
         if isinstance(task, Future):
-            assert worker.claim(task)
+            assert worker.queues.claim(task)
             task.run()
             return True
         task.open(worker.functions)
@@ -142,29 +143,29 @@ class Cluster:
         window.run()
         window.span.retire(window)
         if not window.span.unclaimed:
-            self.ranks[rank].worker.forget(window.span)
+            self.ranks[rank].worker.queues.forget(window.span)
         return True
 
     def run_low(self, rank: int) -> None:
         """The rank is about to run dry."""
         self._send_values(rank, is_low=True)
-        self.post(rank, self.ranks[rank].worker.report(is_low=True))
+        self.post(rank, self.ranks[rank].worker.reports.take(is_low=True))
 
     def offer(self, rank: int) -> None:
         """The rank says so if it has work to spare."""
         place = self.ranks[rank]
-        if place.worker.offer(place.keep):
+        if place.worker.sharing.offer(place.keep):
             self.post(rank, [Send(BROKER_RANK, WorkOffered())])
 
     def flush(self, rank: int) -> None:
         """The rank sends off its results."""
         self._send_values(rank, is_low=False)
-        self.post(rank, self.ranks[rank].worker.report(is_low=False))
+        self.post(rank, self.ranks[rank].worker.reports.take(is_low=False))
 
     def _send_values(self, rank: int, is_low: bool) -> None:
         worker = self.ranks[rank].worker
-        while worker.returned:
-            self.post(rank, [worker.next_value(is_low)])
+        while worker.reports.returned:
+            self.post(rank, [worker.reports.next_value(is_low)])
 
     # ------------------------------------------------------------ messages
 
@@ -206,7 +207,7 @@ class Cluster:
         else:
             self.post(destination, place.worker.handle(source, message, place.keep))
             if isinstance(message, Results | Returned) and message.wants_work:
-                self.broker.handle(source, message)
+                self.broker.ask(source)
                 self.match()
 
     def match(self) -> None:
@@ -236,7 +237,7 @@ class Cluster:
             busy = False
             for rank, place in enumerate(self.ranks):
                 busy |= self.begin(rank) | self.finish(rank)
-                if len(place.worker.ready) <= 1:
+                if len(place.worker.queues.ready) <= 1:
                     self.run_low(rank)
                 self.offer(rank)
                 self.flush(rank)
@@ -269,8 +270,8 @@ class Cluster:
         """Check what holds at any time."""
         for rank, place in enumerate(self.ranks):
             worker = place.worker
-            assert len(self.places_of_request(rank)) == worker.has_asked, rank
-            if worker.has_offered:
+            assert len(self.places_of_request(rank)) == worker.reports.has_asked, rank
+            if worker.reports.has_offered:
                 under_way = self.links[rank, BROKER_RANK]
                 assert rank in self.broker.offering or WorkOffered() in under_way, rank
         assert all(times == 1 for times in times_run.values())
@@ -278,7 +279,9 @@ class Cluster:
     def check_at_rest(self) -> None:
         """Check that nobody goes hungry while another rank has work to spare."""
         spare = {
-            rank for rank, place in enumerate(self.ranks) if place.worker.has_spare(place.keep)
+            rank
+            for rank, place in enumerate(self.ranks)
+            if place.worker.sharing.has_spare(place.keep)
         }
         for rank in self.broker.hungry:
             assert spare <= {rank}
@@ -297,11 +300,11 @@ class Cluster:
             self._check_span(first, span)
         for place in self.ranks:
             worker = place.worker
-            assert not worker.given
-            assert not worker.outbox
-            assert not worker.returned
-            assert not worker.ready
-            assert not worker.elsewhere
+            assert not worker.ledger.given
+            assert not worker.reports.outbox
+            assert not worker.reports.returned
+            assert not worker.queues.ready
+            assert not worker.queues.elsewhere
 
     def _check_span(self, first: int, span: Span) -> None:
         tree = Tree(bracket, span.count)

@@ -9,21 +9,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from scoop_mpi.columns import Batch, Column
-from scoop_mpi.functions import FunctionOnWire
-from scoop_mpi.future import Future
-from scoop_mpi.meanings import ATTRIBUTE, Meanings
-from scoop_mpi.messages import (
+from scoop_mpi.tasks.future import Future
+from scoop_mpi.transport.frames import bytes_of
+from scoop_mpi.wire.columns import Batch, Column
+from scoop_mpi.wire.functions import FunctionOnWire
+from scoop_mpi.wire.meanings import ATTRIBUTE, Meanings
+from scoop_mpi.wire.messages import (
     ConstantsProposed,
     Message,
     Results,
     Segment,
     Work,
-    bytes_of,
     decode,
     encode,
 )
-from scoop_mpi.serializer import Payload
+from scoop_mpi.wire.serializer import Payload
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from scoop_mpi.broker import Broker
-from scoop_mpi.messages import (
+from scoop_mpi.errors import UnexpectedMessage
+from scoop_mpi.state.broker import Broker
+from scoop_mpi.wire.messages import (
     Message,
+    Reserved,
     Results,
     Send,
     Steal,
@@ -97,15 +99,18 @@ SCENES: dict[str, list[tuple[int, Message, list[Send]]]] = {
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
 def test_scene(scene: list[tuple[int, Message, list[Send]]]) -> None:
-    broker = Broker()
+    broker = Broker(4)
     for source, message, sends in scene:
-        broker.handle(source, message)
+        if isinstance(message, Results):
+            broker.ask(source)
+        else:
+            broker.handle(source, message)
         assert broker.match() == sends
     assert broker.match() == []
 
 
 def test_everybody_is_heard_before_anybody_is_answered() -> None:
-    broker = Broker()
+    broker = Broker(4)
     for rank in (1, 2, 3):
         broker.handle(rank, OFFERED)
     for rank in (4, 1, 2):
@@ -114,7 +119,7 @@ def test_everybody_is_heard_before_anybody_is_answered() -> None:
 
 
 def test_the_hungry_are_dealt_to_the_victims() -> None:
-    broker = Broker()
+    broker = Broker(4)
     for rank in range(10, 17):
         broker.handle(rank, WANTED)
     for rank in (1, 2, 3):
@@ -129,10 +134,37 @@ def test_the_hungry_are_dealt_to_the_victims() -> None:
 
 
 def test_a_message_that_is_not_for_it_is_refused_and_changes_nothing() -> None:
-    broker = Broker()
+    broker = Broker(4)
     broker.handle(1, WANTED)
     broker.handle(1, OFFERED)
     before: Any = dict(broker.offering), dict(broker.hungry)
-    with pytest.raises(TypeError, match=r"Stop\(\) from rank 3"):
+    with pytest.raises(UnexpectedMessage, match=r"Stop\(\) from rank 3"):
         broker.handle(3, Stop())
     assert (broker.offering, broker.hungry) == before
+
+
+def test_if_all_ranks_are_reserved_one_of_those_with_calls_is_to_begin() -> None:
+    broker = Broker(3)
+    for rank, has_calls in ((0, False), (1, True)):
+        broker.handle(rank, Reserved(has_calls, is_reserved=True))
+    assert broker.first_to_begin() is None
+    broker.handle(2, Reserved(has_calls=True, is_reserved=True))
+    assert broker.first_to_begin() == 1
+    assert broker.first_to_begin() is None  # one is no longer
+    broker.handle(1, Reserved(has_calls=False, is_reserved=True))
+    assert broker.first_to_begin() == 2
+
+
+def test_a_rank_that_is_reserved_no_longer_holds_nobody_up() -> None:
+    broker = Broker(2)
+    for rank in range(2):
+        broker.handle(rank, Reserved(has_calls=True, is_reserved=True))
+    broker.handle(0, Reserved(has_calls=False, is_reserved=False))
+    assert broker.first_to_begin() is None
+
+
+def test_if_nobody_has_calls_nobody_can_begin() -> None:
+    broker = Broker(2)
+    for rank in range(2):
+        broker.handle(rank, Reserved(has_calls=False, is_reserved=True))
+    assert broker.first_to_begin() is None

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scoop_mpi.buffers import _MOST_KEPT, _SMALLEST_KEPT, Buffers
-from scoop_mpi.messages import bytes_of
-from scoop_mpi.serializer import decode, encode
+from scoop_mpi.transport.buffers import _MOST_KEPT, _SMALLEST_KEPT, Buffers
+from scoop_mpi.transport.frames import bytes_of
+from scoop_mpi.wire.serializer import decode, encode
 
 SIZE = 2 * _SMALLEST_KEPT
 

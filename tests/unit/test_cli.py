@@ -10,9 +10,10 @@ import sys
 import pytest
 
 from scoop_mpi import __version__
-from scoop_mpi.command_line import parse
-from scoop_mpi.config import Config, Start
-from scoop_mpi.program import Program
+from scoop_mpi.command.command_line import parse
+from scoop_mpi.job.config import Config
+from scoop_mpi.job.program import Program
+from scoop_mpi.launch.request import Start
 
 
 @pytest.mark.parametrize(
@@ -69,8 +70,8 @@ def test_quotes_that_do_not_match(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_without_options_of_ours_argparse_is_not_imported() -> None:
-    assert _imported_by("scoop_mpi.command_line.parse(['prog.py', '-v'])", "argparse") == "set()\n"
-    assert "argparse" in _imported_by("scoop_mpi.command_line.parse(['-v', 'a'])", "argparse")
+    assert _imported_by("command_line.parse(['prog.py', '-v'])", "argparse") == "set()\n"
+    assert "argparse" in _imported_by("command_line.parse(['-v', 'a'])", "argparse")
 
 
 @pytest.mark.parametrize("line", ["", "-m", "-c", "--"])
@@ -255,13 +256,16 @@ def test_help_shows_how_a_job_is_started(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_command_line_is_read_without_what_a_rank_needs() -> None:
-    heavy = ("mpi4py", "greenlet", "numpy", "cloudpickle", "scoop_mpi.hub")
-    assert _imported_by("import scoop_mpi.cli", *heavy) == "set()\n"
+    heavy = ("mpi4py", "greenlet", "numpy", "cloudpickle", "scoop_mpi.engine.hub")
+    assert _imported_by("import scoop_mpi.command.cli", *heavy) == "set()\n"
 
 
 def _imported_by(code: str, *modules: str) -> str:
     """Return which of the modules a new Python has imported after the code, as a set is printed."""
-    text = f"import sys, scoop_mpi.command_line; {code}; print(set({modules}) & sys.modules.keys())"
+    text = (
+        f"import sys; from scoop_mpi.command import command_line; {code}; "
+        f"print(set({modules}) & sys.modules.keys())"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True
     )

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoop_mpi.columns import BLOCK_BYTES, Sealed, open_column, seal, seal_calls
-from scoop_mpi.messages import bytes_of
-from scoop_mpi.serializer import OUT_OF_BAND_BYTES
+from scoop_mpi.transport.frames import bytes_of
+from scoop_mpi.wire.columns import BLOCK_BYTES, Sealed, open_column, seal, seal_calls
+from scoop_mpi.wire.serializer import OUT_OF_BAND_BYTES
 from tests.arrays import any_arrays, assert_same
 from tests.unit.helpers import (
     Box,
@@ -136,6 +136,14 @@ def test_what_items_share_travels_once_however_large_it_is(size: int) -> None:
     received = opened(column_over_the_wire(column))
     assert [number for _, number in received] == list(range(200))
     assert len({id(shared) for shared, _ in received}) == 1
+
+
+def test_what_large_items_share_travels_seldom_if_it_is_larger() -> None:
+    common = Common(100_000)
+    column = seal([(common, f"{number:20000}") for number in range(20)])
+    assert isinstance(column, Sealed)
+    assert len(column.pieces) == 1
+    assert opened(column_over_the_wire(column))[-1][1] == f"{19:20000}"
 
 
 def test_large_items_have_blocks_of_their_own() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scoop_mpi.console import with_prompt
-from scoop_mpi.program import Program
+from scoop_mpi.job.console import with_prompt
+from scoop_mpi.job.program import Program
 
 
 def test_a_program_keeps_all_but_its_end() -> None:

@@ -18,8 +18,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from scoop_mpi.constant_values import seal
-from scoop_mpi.constants import (
+from scoop_mpi.errors import SerializationError, UnexpectedMessage
+from scoop_mpi.state.constants import (
     CHILDREN,
     PLACED_BYTES,
     REGISTRAR_RANK,
@@ -27,14 +27,14 @@ from scoop_mpi.constants import (
     Proposal,
     sendable,
 )
-from scoop_mpi.errors import SerializationError
-from scoop_mpi.messages import (
+from scoop_mpi.transport.node_memory import Place
+from scoop_mpi.wire.constant_values import seal
+from scoop_mpi.wire.messages import (
     ConstantsDeleted,
     ConstantsMapped,
     ConstantsPlaced,
     ConstantsPublished,
     Message,
-    Place,
     Send,
     WorkWanted,
 )
@@ -590,5 +590,5 @@ def test_whoever_waits_for_a_constant_is_notified() -> None:
 
 
 def test_other_messages_are_refused() -> None:
-    with pytest.raises(TypeError, match=r"WorkWanted\(\) from rank 1"):
+    with pytest.raises(UnexpectedMessage, match=r"WorkWanted\(\) from rank 1"):
         Constants(0, [0], refuse_to_post, discard).handle(1, WorkWanted())

@@ -11,7 +11,7 @@ import pytest
 from tests.launch import ROOT, TIMEOUT
 
 ENDED_BY_US = """
-from scoop_mpi import ending
+from scoop_mpi.job import ending
 have_ended = ending.start_to_end_threads()
 while not have_ended():
     time.sleep(0.001)

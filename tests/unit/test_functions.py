@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scoop_mpi.functions import LARGE_BYTES, MANY_BYTES, Functions, LargeFunction
-from scoop_mpi.future import Future
-from scoop_mpi.messages import (
+from scoop_mpi.errors import UnexpectedMessage
+from scoop_mpi.state.worker import Worker
+from scoop_mpi.tasks.future import Future
+from scoop_mpi.tasks.span import Span
+from scoop_mpi.wire.functions import LARGE_BYTES, MANY_BYTES, Functions, LargeFunction
+from scoop_mpi.wire.messages import (
     FunctionSent,
     FunctionWanted,
     Message,
@@ -18,8 +21,6 @@ from scoop_mpi.messages import (
     Steal,
     Work,
 )
-from scoop_mpi.span import Span
-from scoop_mpi.worker_state import Worker
 from tests.unit.helpers import Box, make_future, over_the_wire
 
 
@@ -70,14 +71,14 @@ class Ranks:
 
     def map(self, owner: int, function: Any, calls: Any) -> Span:
         worker = self.workers[owner]
-        span = Span(owner, calls, False, worker.deliver, function=function)
-        worker.ready[span] = None
+        span = Span(owner, calls, False, worker.ledger.deliver, function=function)
+        worker.queues.ready[span] = None
         return span
 
     def work_off(self) -> None:
         for rank, worker in enumerate(self.workers):
-            while worker.ready:
-                task, _ = worker.ready.popitem()
+            while worker.queues.ready:
+                task, _ = worker.queues.ready.popitem()
                 if isinstance(task, Future):
                     task.run()
                     continue
@@ -85,7 +86,7 @@ class Ranks:
                 while (window := task.claim()) is not None:
                     window.run()
                     task.retire(window)
-            self.post(rank, worker.report(is_low=False))
+            self.post(rank, worker.reports.take(is_low=False))
 
     def sent(self, kind: type[Message], destination: int) -> int:
         return self.counts.get((kind, destination), 0)
@@ -182,7 +183,7 @@ def test_futures_that_come_home_are_made_with_the_owners_own_function(count: int
             )
             for number in range(2 * count)
         ]
-        ranks.workers[0].ready.update(dict.fromkeys(futures))
+        ranks.workers[0].queues.ready.update(dict.fromkeys(futures))
         ranks.steal(0, 1)
         ranks.steal(1, 0)
         ranks.work_off()
@@ -198,8 +199,8 @@ def test_a_reduction_may_be_large_too() -> None:
         return x + y + 0 * int(model.data[0])
 
     worker = ranks.workers[0]
-    span = Span(0, range(16), False, worker.deliver, function=abs, reduction=add)
-    worker.ready[span] = None
+    span = Span(0, range(16), False, worker.ledger.deliver, function=abs, reduction=add)
+    worker.queues.ready[span] = None
     ranks.steal(0, 1)
     ranks.steal(1, 2)
     ranks.work_off()
@@ -227,16 +228,16 @@ def test_nothing_waits_for_a_function_once_the_program_has_ended() -> None:
     thief.stop(lambda: None)
     (sent,) = ranks.workers[0].handle(1, wanted.message, 0)
     assert thief.handle(0, over_the_wire(sent.message), 0) == []
-    assert not thief.ready
+    assert not thief.queues.ready
 
 
 def test_a_function_that_nobody_has_asked_for_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"rank 1 got FunctionSent.* from rank 0"):
+    with pytest.raises(UnexpectedMessage, match=r"rank 1 got FunctionSent.* from rank 0"):
         Ranks().workers[1].handle(0, FunctionSent(7, (b"", ())), 0)
 
 
 def test_functions_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scoop_mpi.functions.MOST_BYTES_KEPT", 3 * LARGE_BYTES)
+    monkeypatch.setattr("scoop_mpi.wire.functions.MOST_BYTES_KEPT", 3 * LARGE_BYTES)
     functions = Functions(0, print)
     sealed = [
         functions.seal(Box(np.full(LARGE_BYTES, number, np.uint8)).__eq__) for number in range(9)

@@ -14,10 +14,10 @@ from typing import Any, cast
 import pytest
 
 from scoop_mpi import current
+from scoop_mpi.engine.hub import Hub
 from scoop_mpi.errors import CancelledError, NotStartedProperly, TimeoutError
-from scoop_mpi.future import CallbackCarrier, Future
-from scoop_mpi.hub import Hub
-from scoop_mpi.serializer import decode, encode
+from scoop_mpi.tasks.future import CallbackCarrier, Future
+from scoop_mpi.wire.serializer import decode, encode
 from tests.unit.helpers import make_future, payload_over_the_wire
 
 
@@ -25,6 +25,7 @@ class FakeHub:
     """A hub that never waits: what was not run here comes from `elsewhere_outcomes`, or never."""
 
     def __init__(self) -> None:
+        self.is_alone = False
         self.depth = 0
         self.depth_limit = 3
         self.ready: dict[Future, None] = {}
@@ -43,6 +44,8 @@ class FakeHub:
     def claim(self, future: Future) -> bool:
         return self.ready.pop(future, self) is None
 
+    withdraw = claim
+
     def join(self, future: Future, timeout: float | None) -> None:
         self.joined.append((future, timeout))
         if self.claim(future):
@@ -51,6 +54,9 @@ class FakeHub:
             future.complete(self.elsewhere_outcomes[future], None)
         else:
             raise TimeoutError
+
+    def call_back(self, future: Future) -> None:
+        future.run_callbacks()
 
     def poll(self, future: Future) -> None:
         if future in self.elsewhere_outcomes:

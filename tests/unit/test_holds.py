@@ -13,13 +13,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from scoop_mpi.columns import Sealed, seal
 from scoop_mpi.errors import SerializationError
-from scoop_mpi.functions import Functions
-from scoop_mpi.holds import Hold, Holds, Keeper
-from scoop_mpi.messages import HoldReleased, Message, Send
-from scoop_mpi.serializer import decode, encode
-from scoop_mpi.values import Sealer
+from scoop_mpi.wire.columns import Sealed, seal
+from scoop_mpi.wire.functions import Functions
+from scoop_mpi.wire.holds import Hold, Holds, Keeper
+from scoop_mpi.wire.messages import HoldReleased, Message, Send
+from scoop_mpi.wire.serializer import decode, encode
+from scoop_mpi.wire.values import Sealer
 
 REGISTRAR = 0
 
@@ -46,7 +46,7 @@ class Job:
 
     def _holds(self, rank: int) -> Holds:
         letters = self.letters[rank]
-        return Holds(rank, REGISTRAR, lambda to, message: letters.append(Send(to, message)))
+        return Holds(rank, REGISTRAR, lambda to, name: letters.append(Send(to, HoldReleased(name))))
 
     def make(self, rank: int) -> str:
         """Make a shared element: its constant is published before anybody else can get it."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoop_mpi.errors import StartError
-from scoop_mpi.hosts import Host, allocation, from_file, from_names, share, unused_cores
+from scoop_mpi.launch.hosts import Host, allocation, from_file, from_names, share, unused_cores
 
 HOST_FILE = """\
 # the rack by the window

@@ -7,17 +7,17 @@ import weakref
 
 import pytest
 
-from scoop_mpi.columns import seal_calls
+from scoop_mpi.engine.hub import Hub
+from scoop_mpi.engine.placing import NodeMemory
+from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.errors import NotStartedProperly
-from scoop_mpi.future import Future
-from scoop_mpi.hub import Hub
-from scoop_mpi.maps import SubmittedMap
-from scoop_mpi.messages import Call, Message, Returned, Work, WorkWanted, decode, encode
-from scoop_mpi.node_memory import NodeMemory
-from scoop_mpi.runtime import Runtime
-from scoop_mpi.serializer import FunctionCodec
-from scoop_mpi.span import Task
-from scoop_mpi.transport import Endpoint, Fabric
+from scoop_mpi.results.maps import SubmittedMap
+from scoop_mpi.tasks.future import Future
+from scoop_mpi.tasks.span import Task
+from scoop_mpi.transport.fabric import Endpoint, Fabric
+from scoop_mpi.wire.columns import seal_calls
+from scoop_mpi.wire.messages import Call, Message, Returned, Work, WorkWanted, decode, encode
+from scoop_mpi.wire.serializer import FunctionCodec
 
 
 class NoIdling:
@@ -69,7 +69,7 @@ def lone_call() -> Call:
 def test_a_rank_without_work_keeps_nothing_of_the_last_task(
     message: Message, hub: Hub, ends: list[Endpoint]
 ) -> None:
-    queue = hub.queue = hub.ready = hub.runtime.worker.ready = WatchedQueue()
+    queue = hub.queue = hub.ready = hub.runtime.worker.queues.ready = WatchedQueue()
     ends[0].send(1, encode(message))
     hub.serve_until(lambda: ends[0].has_mail)
     assert [reference() for reference in queue.seen] == [None]
@@ -85,12 +85,12 @@ def test_the_value_of_a_lone_call_is_sent_before_all_else(hub: Hub, ends: list[E
 
 def test_queues_are_compacted_after_a_burst(hub: Hub) -> None:
     tasks = [Future.of(abs, (number,)) for number in range(10_000)]
-    hub.ready.update(dict.fromkeys(tasks))
+    hub.queue.update(dict.fromkeys(tasks))
     for task in tasks[:-1]:
         assert hub.claim(task)
     hub.runtime.step()
-    assert hub.ready.__sizeof__() < 1000
-    assert list(hub.ready) == tasks[-1:]
+    assert hub.queue.__sizeof__() < 1000
+    assert list(hub.queue) == tasks[-1:]
 
 
 def test_whoever_maps_while_importing_hears_so_also_if_the_program_has_ended(

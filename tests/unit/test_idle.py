@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from scoop_mpi.idle import Backoff
+from scoop_mpi.engine.idle import Backoff
 
 
 class Pauses:

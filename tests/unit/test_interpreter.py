@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from scoop_mpi.hash_seed import runs_us_alone
-from scoop_mpi.interpreter import Invocation
+from scoop_mpi.launch.hash_seed import runs_us_alone
+from scoop_mpi.system.interpreter import Invocation
 from tests.launch import ROOT
 
 
@@ -59,12 +59,12 @@ def test_whether_scoop_mpi_alone_is_run(line: str, arguments: int, expected: boo
 
 def test_a_rank_that_starts_itself_again_has_imported_next_to_nothing() -> None:
     """All that it imports it imports twice; with hundreds of ranks on few cores that counts."""
-    code = "import sys; import scoop_mpi.hash_seed; print(*sys.modules)"
+    code = "import sys; import scoop_mpi.launch.hash_seed; print(*sys.modules)"
     command = [sys.executable, "-S", "-c", code]
     answer = subprocess.run(
         command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
     )
-    ours = {"", "._version", ".hash_seed", ".interpreter"}
+    ours = {"", "._version", ".launch", ".launch.hash_seed", ".system", ".system.interpreter"}
     modules = set(answer.stdout.split())
     assert {name for name in modules if name.startswith("scoop_mpi")} == {
         f"scoop_mpi{name}" for name in ours

@@ -12,7 +12,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from scoop_mpi.span import Span
+from scoop_mpi.tasks.span import Span
 from tests.unit.cluster import Cluster
 
 which = st.integers(0, 99)
@@ -96,7 +96,7 @@ class Matchmaking(RuleBasedStateMachine):
         cluster.check()
         cluster.check_at_end()
         assert set(cluster.broker.hungry) == {
-            rank for rank, place in enumerate(cluster.ranks) if place.worker.has_asked
+            rank for rank, place in enumerate(cluster.ranks) if place.worker.reports.has_asked
         }
 
 

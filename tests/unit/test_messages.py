@@ -11,11 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoop_mpi import messages
-from scoop_mpi.columns import Block, Sealed
-from scoop_mpi.functions import FunctionName
-from scoop_mpi.messages import (
+from scoop_mpi.transport.frames import bytes_of
+from scoop_mpi.transport.node_memory import Place
+from scoop_mpi.wire import messages
+from scoop_mpi.wire.columns import Block, Sealed
+from scoop_mpi.wire.functions import FunctionName
+from scoop_mpi.wire.messages import (
+    Begin,
     Call,
+    CalledOff,
     ConstantsDeleted,
     ConstantsMapped,
     ConstantsPlaced,
@@ -28,9 +32,10 @@ from scoop_mpi.messages import (
     ImportFailed,
     Leave,
     Message,
-    Place,
+    Reserved,
     Results,
     Returned,
+    ShowLog,
     Steal,
     StealFailed,
     Stop,
@@ -38,10 +43,9 @@ from scoop_mpi.messages import (
     Work,
     WorkOffered,
     WorkWanted,
-    bytes_of,
 )
-from scoop_mpi.serializer import EncodedError
-from scoop_mpi.values import SealedValues
+from scoop_mpi.wire.serializer import EncodedError
+from scoop_mpi.wire.values import SealedValues
 from tests.unit.helpers import over_the_wire
 
 ranks = st.integers(0, 100_000)
@@ -88,12 +92,15 @@ places = st.builds(
 MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     WorkWanted: st.builds(WorkWanted),
     WorkOffered: st.builds(WorkOffered),
+    Reserved: st.builds(Reserved, st.booleans(), st.booleans()),
+    Begin: st.builds(Begin),
     Steal: st.builds(Steal, st.lists(ranks, max_size=5).map(tuple)),
     StealFailed: st.builds(StealFailed, st.lists(ranks, max_size=5).map(tuple)),
     Work: st.builds(Work, numbers, st.lists(parcels, max_size=3)),
     Results: st.builds(Results, numbers, st.lists(segments, max_size=3), st.booleans()),
     Call: st.builds(Call, numbers, ranks, numbers, st.binary(), st.lists(plain_things).map(tuple)),
     Returned: st.builds(Returned, numbers, numbers, plain_things, st.booleans()),
+    CalledOff: st.builds(CalledOff, ranks, numbers, st.lists(ranks, max_size=3).map(tuple)),
     FunctionWanted: st.builds(FunctionWanted, numbers),
     FunctionSent: st.builds(FunctionSent, numbers, payloads),
     ConstantsProposed: st.builds(ConstantsProposed, numbers, constants, st.booleans()),
@@ -109,6 +116,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Stop: st.builds(Stop),
     Stopped: st.builds(Stopped),
     Leave: st.builds(Leave),
+    ShowLog: st.builds(ShowLog, st.booleans()),
 }
 
 

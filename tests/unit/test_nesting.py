@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scoop_mpi.launch import launcher
-from scoop_mpi.nesting import leave_outer_job, mark
+from scoop_mpi.launch.launchers import launcher
+from scoop_mpi.launch.nesting import leave_outer_job, mark
 
 HYDRA = {"PMI_SIZE": "2", "PMI_RANK": "0", "MPI_LOCALNRANKS": "2", "HYDI_CONTROL_FD": "7"}
 PRTERUN = {

@@ -15,19 +15,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scoop_mpi import node_memory
-from scoop_mpi.constant_values import seal
-from scoop_mpi.constants import sendable
-from scoop_mpi.messages import ConstantsPublished, Place
-from scoop_mpi.node_memory import NodeMemory, Segment, map_place
+from scoop_mpi.engine import placing
+from scoop_mpi.engine.placing import NodeMemory
+from scoop_mpi.state.constants import sendable
+from scoop_mpi.transport import node_memory
+from scoop_mpi.transport.node_memory import Place, Segment, map_place
+from scoop_mpi.wire.constant_values import seal
+from scoop_mpi.wire.messages import ConstantsPublished
 from tests.launch import ROOT
 
 LIMIT = 30  # seconds for another process
 
 MAP_AND_PRINT = """
 import sys
-from scoop_mpi.messages import Place
-from scoop_mpi.node_memory import map_place
+from scoop_mpi.transport.node_memory import Place, map_place
 (view,) = map_place(Place(*eval(sys.argv[1])))
 print(bytes(view[:5]).decode(), flush=True)
 sys.stdin.read()
@@ -214,7 +215,7 @@ def test_it_is_said_once_if_there_is_no_memory(caplog: pytest.LogCaptureFixture)
 
 
 def test_descriptors_are_not_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_memory, "MOST_SEGMENTS", 3)
+    monkeypatch.setattr(placing, "MOST_SEGMENTS", 3)
     memory = NodeMemory(logging.getLogger("test"))
     placed = [memory.place(message_of(version, table=np.ones(3000))) for version in range(4)]
     assert [place is not None for place in placed] == [True, True, True, False]

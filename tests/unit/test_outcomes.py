@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import pytest
+
 from scoop_mpi.errors import SerializationError
-from scoop_mpi.messages import Results
-from scoop_mpi.outcomes import FutureGroup, Outcomes
-from scoop_mpi.serializer import encode_error
-from scoop_mpi.values import Sealer, column_of
+from scoop_mpi.tasks.outcomes import FutureGroup, Outcomes
+from scoop_mpi.wire.messages import Results
+from scoop_mpi.wire.serializer import encode_error
+from scoop_mpi.wire.values import Sealer, column_of
 from tests.unit.helpers import Box, Unpicklable, Ununpicklable, make_future, over_the_wire
 
 
@@ -56,3 +58,28 @@ def test_a_value_that_cannot_be_opened_fails_its_future_alone() -> None:
         SerializationError,
         type(None),
     ]
+
+
+@pytest.mark.parametrize("by_pump", [True, False])
+def test_what_a_group_is_told_twice_changes_nothing(by_pump: bool) -> None:
+    futures = [make_future(square, number) for number in range(6)]
+    group = FutureGroup(futures, square)
+    discarded: deque[object] | None = deque() if by_pump else None
+    told: list[tuple[int, list[int], bool]] = [
+        (2, [20, 21], False),
+        (2, [0, 0], False),
+        (1, [10, 0, 0, 30], False),
+        (0, [1, 0, 0], False),
+        (3, [0, 0, 50], True),
+        (0, [0] * 6, True),
+    ]
+    for start, values, is_all in told:
+        assert group.settle((1, start, len(values), values, {}), discarded) is is_all
+    assert [future.result() for future in futures] == [1, 10, 20, 21, 30, 50]
+
+
+def test_a_part_of_outcomes_has_its_own_failures() -> None:
+    whole = Outcomes(10, 4, [0, None, 2, None], {1: "b", 3: "d"})
+    assert whole.part(11, 13) == Outcomes(11, 2, [None, 2], {0: "b"})
+    with pytest.raises(ValueError, match="combined"):
+        Outcomes(10, 4, [7], {}).part(10, 12)

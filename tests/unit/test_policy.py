@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoop_mpi.policy import (
+from scoop_mpi.state.policy import (
     FUTURES_PER_THIEF,
     MOST_TEAMS,
     ROOT_SERVES_FROM,
@@ -156,3 +156,10 @@ def test_the_root_of_many_ranks_only_serves() -> None:
     assert not only_serves(0, ROOT_SERVES_FROM - 1)
     assert only_serves(0, ROOT_SERVES_FROM)
     assert not only_serves(1, ROOT_SERVES_FROM)
+
+
+def test_what_the_root_does_can_be_chosen() -> None:
+    assert only_serves(0, 2, "serves")
+    assert not only_serves(1, 2, "serves")
+    assert not only_serves(0, 1, "serves")
+    assert not only_serves(0, ROOT_SERVES_FROM, "works")

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from scoop_mpi.errors import hide_our_frames
-from scoop_mpi.main_guard import parts
-from scoop_mpi.meanings import ATTRIBUTE, Meanings
-from scoop_mpi.program import ROOT_NAME, WORKER_NAME, Program, ProgramError
+from scoop_mpi.job.main_guard import parts
+from scoop_mpi.job.program import ROOT_NAME, WORKER_NAME, Program, ProgramError
+from scoop_mpi.wire.meanings import ATTRIBUTE, Meanings
 
 WriteProgram = Callable[..., Path]
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from scoop_mpi import rebound
-from scoop_mpi.program import Program
+from scoop_mpi.job.program import Program
+from scoop_mpi.tasks import rebound
 
 Run = Callable[[str], dict[str, list[str]]]
 
 CHECK = """
 import functools
-from scoop_mpi import rebound
+from scoop_mpi.tasks import rebound
 
 found = {}
 

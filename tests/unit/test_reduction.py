@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoop_mpi.errors import Interrupt
-from scoop_mpi.reduction import Tree, fold, intervals
+from scoop_mpi.tasks.reduction import Tree, fold, intervals
 from tests.unit.helpers import bracket, the_tree
 
 

@@ -8,9 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from scoop_mpi import messages
-from scoop_mpi.future import Future
-from scoop_mpi.messages import (
+from scoop_mpi.engine.placing import NodeMemory
+from scoop_mpi.engine.runtime import Runtime
+from scoop_mpi.tasks.future import Future
+from scoop_mpi.tasks.outcomes import Outcomes
+from scoop_mpi.tasks.span import Span
+from scoop_mpi.transport.fabric import Endpoint, Fabric
+from scoop_mpi.wire import messages
+from scoop_mpi.wire.messages import (
     Call,
     Message,
     Results,
@@ -20,11 +25,7 @@ from scoop_mpi.messages import (
     WorkOffered,
     WorkWanted,
 )
-from scoop_mpi.node_memory import NodeMemory
-from scoop_mpi.outcomes import Outcomes
-from scoop_mpi.runtime import Runtime
-from scoop_mpi.transport import Endpoint, Fabric
-from scoop_mpi.values import SealedValues
+from scoop_mpi.wire.values import SealedValues
 
 Inbox = Callable[[int], list[Message]]
 
@@ -61,7 +62,7 @@ def say(ends: list[Endpoint], rank: int, message: Message) -> None:
 
 def add_futures(root: Runtime, count: int) -> list[Future]:
     futures = [Future.of(abs, (-number,)) for number in range(count)]
-    root.worker.ready.update(dict.fromkeys(futures))
+    root.worker.queues.ready.update(dict.fromkeys(futures))
     return futures
 
 
@@ -80,7 +81,7 @@ def test_the_root_gives_its_only_task_to_who_has_asked(
     add_futures(root, 1)
     root.step()
     assert calls_in(inbox(1)) == 1
-    assert not root.worker.ready
+    assert not root.worker.queues.ready
     assert root.broker is not None
     assert not root.broker.hungry
 
@@ -104,7 +105,7 @@ def test_the_root_shares_its_tasks_among_all_who_have_asked(
     add_futures(root, 8)
     root.step()
     assert [calls_in(inbox(rank)) for rank in (1, 2, 3)] == [2, 2, 2]
-    assert len(root.worker.ready) == 2
+    assert len(root.worker.queues.ready) == 2
 
 
 def test_who_gets_nothing_stays_hungry(root: Runtime, ends: list[Endpoint], inbox: Inbox) -> None:
@@ -198,13 +199,30 @@ def test_a_root_that_has_asked_and_then_has_a_map_of_its_own_robs_nobody(
     assert inbox(2) == [messages.Steal((0,))]
 
 
+def test_a_map_that_will_be_over_at_once_is_shared_only_if_it_is_not(
+    root: Runtime, ends: list[Endpoint], inbox: Inbox
+) -> None:
+    span = Span(0, range(8), False, root.worker.ledger.deliver, function=abs)
+    root.worker.queues.ready[span] = None
+    span.resize_window(seconds=1e-4, calls=8)
+    now = root.clock()
+    root.clock = lambda: now
+    root.take_in_hand(span, now)
+    say(ends, 1, WorkWanted())
+    root.step()
+    assert inbox(1) == []
+    now += 1.0
+    root.step()
+    assert calls_in(inbox(1)) == 4
+
+
 def test_a_large_message_is_the_last_of_a_step(root: Runtime, ends: list[Endpoint]) -> None:
     """So one array can be used, and its memory used again, before the next comes in."""
     futures = add_futures(root, 2)
     for rank, future in enumerate(futures, start=1):
         say(ends, rank, WorkWanted())
         root.step()
-        assert not root.worker.claim(future)
+        assert not root.worker.queues.claim(future)
     for rank in (1, 2):
         array = bytearray(1 << 20)
         values = SealedValues([(b"", (pickle.PickleBuffer(array),))])
@@ -231,10 +249,10 @@ def test_who_has_nothing_to_do_looks_for_a_message_several_times(
 
 
 def test_once_nothing_runs_outcomes_are_dropped_and_not_sent(root: Runtime, inbox: Inbox) -> None:
-    root.worker.returned.append((1, 5, 8))
-    root.worker.outbox.append((2, 6, Outcomes(0, 1, [8], {})))
+    root.worker.reports.returned.append((1, 5, 8))
+    root.worker.reports.outbox.append((2, 6, Outcomes(0, 1, [8], {})))
     root.drop_outcomes()
     root.step()
-    assert not root.worker.returned
-    assert not root.worker.outbox
+    assert not root.worker.reports.returned
+    assert not root.worker.reports.outbox
     assert inbox(1) == inbox(2) == []

@@ -15,7 +15,9 @@ import cloudpickle
 import pytest
 
 import scoop_mpi
-from scoop_mpi import future, futures, scoop_alias, scoop_futures, shared
+from scoop_mpi import futures, shared
+from scoop_mpi.job import scoop_alias, scoop_futures
+from scoop_mpi.tasks import future
 from tests.sim.simulation import Simulation
 
 # What SCOOP 0.7's manual names, by module.

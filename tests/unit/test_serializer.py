@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoop_mpi.columns import open_column, seal
 from scoop_mpi.errors import RemoteTraceback, SerializationError
-from scoop_mpi.messages import bytes_of
-from scoop_mpi.serializer import (
+from scoop_mpi.transport.frames import bytes_of
+from scoop_mpi.wire.columns import open_column, seal
+from scoop_mpi.wire.serializer import (
     OUT_OF_BAND_BYTES,
     FunctionCodec,
     decode,

@@ -17,16 +17,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from scoop_mpi.columns import Batch, seal_calls
 from scoop_mpi.errors import Interrupt, SerializationError
-from scoop_mpi.functions import Functions
-from scoop_mpi.messages import Results
-from scoop_mpi.outcomes import Outcomes
-from scoop_mpi.reduction import Tree
-from scoop_mpi.serializer import FunctionCodec
-from scoop_mpi.span import LARGEST_WINDOW, Span, Window
-from scoop_mpi.values import Sealer
-from scoop_mpi.worker_state import Worker
+from scoop_mpi.state.worker import Worker
+from scoop_mpi.tasks.outcomes import Outcomes
+from scoop_mpi.tasks.reduction import Tree
+from scoop_mpi.tasks.span import LARGEST_WINDOW, Span, Window
+from scoop_mpi.wire.columns import Batch, seal_calls
+from scoop_mpi.wire.functions import Functions
+from scoop_mpi.wire.messages import Results
+from scoop_mpi.wire.serializer import FunctionCodec
+from scoop_mpi.wire.values import Sealer
 from tests.unit.helpers import (
     Box,
     Unpicklable,
@@ -127,18 +127,18 @@ def test_calls_of_several_arguments_get_them() -> None:
 
 def test_windows_grow_while_calls_are_short_and_shrink_when_they_are_long() -> None:
     span = make_span(square, range(10))
-    span.resize_window(seconds=0.0)
-    span.resize_window(seconds=0.0)
+    span.resize_window(seconds=0.0, calls=1)
+    span.resize_window(seconds=0.0, calls=1)
     assert span.window_size == 4
-    span.resize_window(seconds=0.001)
+    span.resize_window(seconds=0.001, calls=1)
     assert span.window_size == 4
-    span.resize_window(seconds=1.0)
+    span.resize_window(seconds=1.0, calls=1)
     assert span.window_size == 2
     for _ in range(40):
-        span.resize_window(seconds=0.0)
+        span.resize_window(seconds=0.0, calls=1)
     assert span.window_size == LARGEST_WINDOW
     for _ in range(40):
-        span.resize_window(seconds=1.0)
+        span.resize_window(seconds=1.0, calls=1)
     assert span.window_size == 1
 
 
@@ -621,7 +621,7 @@ class Interleavings(RuleBasedStateMachine):
             thief = carry_off(
                 span,
                 gift,
-                self.thieves.send_outcomes,
+                self.thieves.reports.add,
                 function=self.call,
                 reduction=self.reduction,
             )
@@ -637,7 +637,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def flush(self) -> None:
-        for send in self.thieves.report(is_low=False):
+        for send in self.thieves.reports.take(is_low=False):
             message = over_the_wire(send.message)
             assert isinstance(message, Results)
             self.under_way.append(message)
@@ -646,6 +646,12 @@ class Interleavings(RuleBasedStateMachine):
     @rule(which=which)
     def deliver(self, which: int) -> None:
         for segment in self.under_way.pop(which % len(self.under_way)).segments:
+            assert self.owner.settle(segment) == (self.owner.unreported == 0)
+
+    @precondition(lambda self: self.under_way)
+    @rule(which=which)
+    def deliver_what_will_come_again(self, which: int) -> None:
+        for segment in self.under_way[which % len(self.under_way)].segments:
             assert self.owner.settle(segment) == (self.owner.unreported == 0)
 
     def teardown(self) -> None:

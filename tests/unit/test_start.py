@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from scoop_mpi import start
-from scoop_mpi.command_line import parse
-from scoop_mpi.config import Start
+from scoop_mpi.command.command_line import parse
 from scoop_mpi.errors import StartError
-from scoop_mpi.hosts import Host
-from scoop_mpi.mpi_library import Family, MPILibrary, family_of, used_by
-from scoop_mpi.mpiexec import find, options, protected, refusal_of_root
-from scoop_mpi.start import Plan
+from scoop_mpi.launch import start
+from scoop_mpi.launch.hosts import Host
+from scoop_mpi.launch.mpi_library import Family, MPILibrary, family_of, used_by
+from scoop_mpi.launch.mpiexec import find, options, protected, refusal_of_root
+from scoop_mpi.launch.request import Start
+from scoop_mpi.launch.start import Plan
 from tests.launch import ROOT
 
 VERSIONS = {

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from scoop_mpi.columns import seal_calls
-from scoop_mpi.functions import Functions
-from scoop_mpi.messages import Call
-from scoop_mpi.outcomes import Outbox, Outcomes, ReturnedValues
-from scoop_mpi.stolen import LoneCall, StolenCall
-from scoop_mpi.values import Sealer
+from scoop_mpi.tasks.outcomes import Outbox, Outcomes, ReturnedValues
+from scoop_mpi.tasks.stolen import LoneCall, StolenCall
+from scoop_mpi.wire.columns import seal_calls
+from scoop_mpi.wire.functions import Functions
+from scoop_mpi.wire.messages import Call
+from scoop_mpi.wire.values import Sealer
 from tests.unit.helpers import Box
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from scoop_mpi import log, streams
+from scoop_mpi.observe import log
+from scoop_mpi.system import streams
 
 
 class Pieces(io.RawIOBase):

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoop_mpi.messages import Frames
-from scoop_mpi.transport import LARGE_BYTES, Endpoint, Fabric, Transport
+from scoop_mpi.transport.fabric import LARGE_BYTES, Endpoint, Fabric
+from scoop_mpi.transport.frames import Frames
+from scoop_mpi.transport.protocol import Transport
 
 SIZE = 3
 ranks = st.integers(0, SIZE - 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,13 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from scoop_mpi import current, futures
-from scoop_mpi.hub import Hub
-from scoop_mpi.idle import Backoff
-from scoop_mpi.node_memory import NodeMemory
-from scoop_mpi.runtime import Runtime
-from scoop_mpi.transport import Fabric
-from scoop_mpi.turns import Turns
+from scoop_mpi import futures
+from scoop_mpi.engine.hub import Hub
+from scoop_mpi.engine.turns import Turns
 
 T = TypeVar("T")
 
@@ -202,17 +197,6 @@ def test_who_computes_on_and_on_is_joined_by_others_now_and_then(scene: Scene) -
 # ------------------------------------------------------------ with a hub
 
 
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """The hub of rank 0 of two, where the other never says a word."""
-    logger = logging.getLogger(__name__)
-    ends = Fabric(2).endpoints
-    made = Hub(Runtime(ends[0], time.perf_counter, print, NodeMemory(logger)), Backoff(1), logger)
-    made.open_queues()
-    monkeypatch.setattr(current, "hub", made)
-    return made
-
-
 def call_in_threads(count: int, function: Callable[[], Any]) -> list[Any]:
     """Have each of `count` threads call `function`; return what they returned."""
     with ThreadPoolExecutor(count) as executor:
@@ -273,6 +257,6 @@ def test_tasks_of_a_threads_task_run_within_its_turn() -> None:
         if n < 2:
             return n
         left, right = futures.submit(fib, n - 1), futures.submit(fib, n - 2)
-        return int(left.result() + sum(futures.map(lambda f: f.result(), [right])))
+        return int(left.result() + sum(futures.map(lambda _: right.result(), [0])))
 
     assert call_in_threads(5, lambda: futures.submit(fib, 10).result()) == [55] * 5

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-# As `job` does it: run the program, and report what it raises.
+# As `rank` does it: run the program, and report what it raises.
 AS_THE_ROOT = """
 import os, sys
-from scoop_mpi import uncaught
-from scoop_mpi.program import Program
+from scoop_mpi.job import uncaught
+from scoop_mpi.job.program import Program
 status = 0
 try:
     Program("script", sys.argv[1]).run()

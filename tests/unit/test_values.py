@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scoop_mpi.columns import Batch, seal_calls
 from scoop_mpi.errors import SerializationError
-from scoop_mpi.messages import bytes_of
-from scoop_mpi.outcomes import Outcomes
-from scoop_mpi.serializer import OUT_OF_BAND_BYTES
-from scoop_mpi.span import Span
-from scoop_mpi.values import SealedValue, Sealer, column_of, open_values
+from scoop_mpi.tasks.outcomes import Outcomes
+from scoop_mpi.tasks.span import Span
+from scoop_mpi.transport.frames import bytes_of
+from scoop_mpi.wire.columns import Batch, seal_calls
+from scoop_mpi.wire.serializer import OUT_OF_BAND_BYTES
+from scoop_mpi.wire.values import SealedValue, Sealer, column_of, open_values
 from tests.unit.helpers import Box, Unpicklable, batch_over_the_wire, bracket
 
 SEALER = Sealer(1, "node1")

@@ -239,7 +239,7 @@ def make():
     return count
 
 def main():
-    from scoop_mpi.serializer import encode
+    from scoop_mpi.wire.serializer import encode
 
     f = lambda: [is_own(name, globals()[name]) for name in ("MISSING", "LOCK", "TABLE")]
     assert elsewhere(f) == [True] * 3
@@ -705,7 +705,7 @@ def test_a_method_travels_without_the_code_of_its_class(run: Run) -> None:
         METHODS
         + """
 if __name__ == "__main__":
-    from scoop_mpi.serializer import encode
+    from scoop_mpi.wire.serializer import encode
     for method in Derived().all():
         assert len(encode(method)[0]) < 300, method
 """
@@ -757,7 +757,7 @@ def number_of(generator): return generator.random()
 def size_of(thing): return len(pickle.dumps(thing, 5))
 
 def main():
-    from scoop_mpi.serializer import encode
+    from scoop_mpi.wire.serializer import encode
 
     for function in (
         random.gauss, random.random, random.randint, numpy.random.rand, numpy.random.normal

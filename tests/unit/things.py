@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from scoop_mpi.serializer import OUT_OF_BAND_BYTES
+from scoop_mpi.wire.serializer import OUT_OF_BAND_BYTES
 from tests.unit.helpers import Box
 
 atoms = (

@@ -1,7 +1,7 @@
 """Two ranks without MPI: a program runs as on the root, and has calls made as on a worker.
 
 Both processes load the program as ranks do. What a call needs, and how it ends, crosses between
-them as `scoop_mpi.serializer` has it, through pipes:
+them as `scoop_mpi.wire.serializer` has it, through pipes:
 
     run_program(path)                      a test starts the root, which runs the program
         elsewhere(function, *arguments)    the program has the worker make a call
@@ -17,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from scoop_mpi.messages import bytes_of
-from scoop_mpi.program import Program
-from scoop_mpi.serializer import (
+from scoop_mpi.job.program import Program
+from scoop_mpi.transport.frames import bytes_of
+from scoop_mpi.wire.serializer import (
     FunctionCodec,
     Payload,
     decode,

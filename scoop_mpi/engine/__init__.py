@@ -1,0 +1,1 @@
+"""What a rank does next: greenlets, threads and the clock, and who moves messages along."""

@@ -1,0 +1,879 @@
+"""The hub: decides what a rank does next.
+
+Every rank has one hub. It is a greenlet of the main thread beside the *main* greenlet, in which
+the user's program runs (on a worker: the wait for the job's end), and the *job* greenlets, in
+which it starts tasks. Whoever has to wait for something that nobody can do on its own stack
+parks, that is, switches to the hub, which
+
+    1. resumes who has been notified,           4. expires deadlines,
+    2. runs callbacks and urgent futures,       5. starts the newest ready task on a job greenlet,
+    3. does the rank's duties (`Runtime.step`), 6. or pauses, if there is nothing to do.
+
+       main ----- result() ---> hub ----> job greenlet 1: a task ---- result() ---> hub ...
+         ^                      | ^                        (runs a waiting future inline instead,
+         '---- it is done ------' '---- the task ended ----  as long as its stack is not too deep)
+
+A stack thus only ever holds a chain of tasks, each waiting for the one above it. Unrelated work
+starts from the hub alone, on a stack of its own, so nothing that is done can be buried under
+something that is not.
+
+The program's other threads don't park: they run waiting futures of their own inline, one thread at
+a time (see `turns`), and otherwise sleep until notified. The hub never
+starts what they submitted: a task that has begun on a greenlet can go on in the main thread only,
+and that may be waiting for the very thread (``join``).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from contextvars import copy_context
+from functools import partial
+from threading import get_ident
+from typing import Any, Protocol, cast
+
+from scoop_mpi import current
+from scoop_mpi.engine import event_loops
+from scoop_mpi.engine.greenlets import Greenlets, GreenletWaiter
+from scoop_mpi.engine.runtime import Runtime
+from scoop_mpi.engine.signals import Gate
+from scoop_mpi.engine.turns import Turns
+from scoop_mpi.engine.waiting import ThreadWaiter, Waiter
+from scoop_mpi.errors import CancelledError, Interrupt, TimeoutError
+from scoop_mpi.state.agenda import Agenda
+from scoop_mpi.state.policy import MOST_SUSPENDED
+from scoop_mpi.state.queues import ImportGuard
+from scoop_mpi.tasks.dependencies import Awaited, arguments_of, futures_among
+from scoop_mpi.tasks.future import Future, check_timeout
+from scoop_mpi.tasks.span import Span, Task, Window
+from scoop_mpi.tasks.stolen import LoneCall, StolenCall
+from scoop_mpi.wire.holds import Holds
+
+# Seconds that ranks without work get to take calls before a rank begins one of which it isn't known
+# that it ends before long, while it waits for the first of several. If they had no time, they are
+# not waited for again for a while.
+_GRACE = 0.01
+_GRACE_HOLIDAY = 0.5
+# A time limit of so many seconds, or infinitely many, is none. Threads can't wait for longer.
+_CENTURIES = threading.TIMEOUT_MAX / 2
+# Seconds in which nothing has moved, after which a future that is polled runs where it is polled;
+# or in which a rank has run nothing, as it must be ready by some time, after which it says so.
+_PATIENCE = 1.0
+OVERDUE = "the time limit is over"
+# Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
+# them may use 30 frames of its own, at the default recursion limit of 1,000. With fewer, a tree of
+# tasks would have more of its tasks at a level where it is looked, which takes longer than a task.
+_LEVELS = 24
+
+
+class Idle(Protocol):
+    """What to do while there is nothing to do: `idle.Backoff`, or a test's own."""
+
+    looks: int  # how many times in a row to look for a message
+
+    def reset(self) -> None: ...
+
+    def pause(self, limit: float | None) -> None: ...
+
+
+class Doorbell(dict[Task, None]):
+    """Stands before the queue of tasks, and rings when the program puts one in or takes one out.
+
+    So the hot path need not ask each time whether somebody wants something of it.
+
+    Args:
+        queue: the tasks of the main thread.
+        ring: called before a task is taken out, and after one was put in.
+    """
+
+    __slots__ = ("_queue", "_ring")
+
+    def __init__(self, queue: dict[Task, None], ring: Callable[[], object]) -> None:
+        super().__init__()
+        self._queue = queue
+        self._ring = ring
+
+    def __setitem__(self, task: Task, value: None) -> None:
+        self._queue[task] = value
+        self._ring()
+
+    def __delitem__(self, task: Task) -> None:
+        self._ring()
+        del self._queue[task]
+
+
+class Hub(Greenlets):
+    """The hub of one rank; made in the greenlet that becomes the main one.
+
+    Args:
+        runtime: this rank's state and messages.
+        idle: how to pause.
+        logger: where failures of callbacks go.
+    """
+
+    def __init__(self, runtime: Runtime, idle: Idle, logger: logging.Logger) -> None:
+        self._runs_tasks = runtime.worker.runs_tasks
+        self._queues = runtime.worker.queues
+        # No levels: results are waited for in `join`.
+        super().__init__(runtime, _LEVELS if self._runs_tasks else 0)
+        self._queues.on_ready_elsewhere = self.waiting_threads.notify_all
+        self.logger = logger
+        self._is_asked = False  # by the pump
+        self.has_futures = False  # whether the program has ever submitted a call by itself
+        self._use_queues()
+        self.turns = Turns(runtime.clock)  # of the program's other threads
+        self.watch_lock = threading.Lock()
+        self.callbacks_due = deque()
+        self.is_debug = False
+        self.is_strict = False  # set before the queues are opened
+        self._idle = idle
+        self._urgent: deque[Future] = deque()
+        self._is_over: Callable[[], bool] | None = None
+        self._polling_since: float | None = None
+        self._calling_back: set[int] = set()  # threads of the program's
+        self._callbacks_running = 0  # greenlets
+        self._yielding: list[GreenletWaiter] = []  # who polls, and lets a task run
+        self._experience = runtime.worker.experience
+        self._agenda = Agenda(self._queues, self._experience, runtime.size, self._runs_tasks)
+        self._no_grace_before = 0.0
+        self.gate = Gate(
+            self._is_amid_change,
+            self.ask_program,
+            (Future.result, Future.run, StolenCall.run, LoneCall.run, Window._make_calls),
+        )
+        runtime.ask_program = self.ask_program
+        runtime.on_stop = self._stop
+        self._start_hub()
+
+    def open_queues(self) -> None:
+        """Let tasks be submitted."""
+        self.runtime.worker.open_queues(self.is_strict)
+        self._use_queues()
+
+    def _use_queues(self) -> None:
+        self.queue = self._queues.ready
+        self.elsewhere = self._queues.elsewhere
+        # What `ready` is while the pump wants nothing.
+        self._quiet = self.queue if self.has_futures else Doorbell(self.queue, self._answer_bell)
+        self.ready = self._quiet
+
+    def _stop(self) -> None:
+        """The program has ended: nothing more can be submitted, or waited for. Any thread may."""
+        self._use_queues()
+        self.cancel_parked()
+
+    def forget_all(self) -> None:
+        """Forget who is due: in a forked child, where nobody else is to go on."""
+        for due in (self._notified, self.callbacks_due, self._urgent):
+            due.clear()
+        self._for_main = self._is_over = None
+
+    @property
+    def holds(self) -> Holds:
+        """See `HotPath`."""
+        return self.runtime.constants.holds
+
+    # ------------------------------------------------------------ submitting and claiming
+
+    def enqueue(self, task: Task) -> None:
+        """Put a task into the queue of the calling thread."""
+        if get_ident() == self.thread:
+            self.queue[task] = None
+            return
+        if isinstance(task, Future):
+            self.has_futures = True
+            self.runtime.worker.sharing.seal_elsewhere(task)
+        self._queues.put_elsewhere(task)
+
+    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future:
+        """Return the future of a new call, which is ready once the futures among its arguments are.
+
+        `futures.submit` itself does this for calls whose arguments can't hold any.
+        """
+        future = Future.of(function, arguments)
+        dependencies = futures_among(arguments_of(function, arguments))
+        is_main = not self._is_elsewhere_thread()
+        if dependencies:
+            awaited = Awaited(future, dependencies, self, self._become_due)
+            awaited.is_for_main = is_main
+            self._queues.defer(future, awaited)
+        elif is_main:
+            self.ready[future] = None
+        else:
+            self.enqueue(future)
+        return future
+
+    def _become_due(self, future: Future) -> None:
+        """The futures that a call waits for are done. Any thread may say so."""
+        self._queues.due.append(future)
+        self.waiting_threads.notify_all()  # one of them may wait for it, and have to make it
+
+    def ask_program(self) -> None:
+        """Have the program do the rank's duties when it next submits a task or asks for a result.
+
+        For the pump, which has been asked for tasks that only the program's thread can seal.
+        """
+        self._is_asked = True
+        self.ready = Doorbell(self.queue, self._answer_bell)
+
+    def _answer_bell(self) -> None:
+        """The pump has asked, or this is the first future: from now on maps look for some."""
+        self.has_futures = True
+        self._quiet = self.queue
+        if self._is_asked:
+            self.answer_pump()
+        else:
+            self.ready = self.queue
+
+    def answer_pump(self) -> None:
+        """Do the rank's duties if the pump has asked for it and this is the program's thread."""
+        if self.ready is not self._quiet and get_ident() == self.thread:
+            self._is_asked = False
+            self.ready = self._quiet
+            self.runtime.step()
+            self.gate.attend()
+
+    def adopt(self, task: Task) -> None:
+        """Put a task that another thread has submitted, and this one waits for, into its queue."""
+        others = self.elsewhere if get_ident() == self.thread else self.queue
+        if others.pop(task, self) is None:
+            self.enqueue(task)
+
+    def is_waiting(self, future: Future) -> bool:
+        """Say whether nobody has begun this future."""
+        return self._queues.is_waiting(future)
+
+    def withdraw(self, future: Future) -> bool:
+        """Take back a future that nobody has begun; False if somebody has."""
+        return self._queues.withdraw(future)
+
+    def claim(self, future: Future) -> bool:
+        """Take a waiting future out of the queues; False if somebody else was faster."""
+        return self._queues.claim(future)
+
+    # ------------------------------------------------------------ waiting
+
+    def waiter(
+        self,
+        former: Waiter | None = None,
+        awaited: Collection[Future] = (),
+        news: int | None = None,
+    ) -> Waiter:
+        """Return a waiter for the calling thread: `former`, if it is, or else a new one.
+
+        Args:
+            former: one that there is already.
+            awaited: the futures that are to be waited for, if it is futures.
+            news: see `ThreadWaiter`.
+
+        Raises:
+            CancelledError: the program has ended. So hears also an object's ``__del__`` that runs
+                while Python shuts down, when greenlets can't be had any more.
+        """
+        runtime = self.runtime
+        if runtime.is_stopping and not isinstance(self._queues.ready, ImportGuard):
+            raise CancelledError(runtime.ended)  # that one says better what is wrong
+        if get_ident() == self.thread:
+            return former if isinstance(former, GreenletWaiter) else GreenletWaiter(self)
+        if isinstance(former, ThreadWaiter):
+            return former
+        return ThreadWaiter(runtime, self.turns, self.waiting_threads, awaited, news)
+
+    def join(self, future: Future, timeout: float | None) -> None:
+        """Return once `future` is done, running it here if nobody else does.
+
+        Raises:
+            TimeoutError: it was not done within `timeout` seconds.
+            ValueError: `timeout` is not a number.
+        """
+        deadline = self.deadline(timeout)
+        self.run_due_callbacks()
+        self.answer_pump()
+        news = self.waiting_threads.news
+        if self.run_here(future, deadline):
+            del future  # here and below: its error holds the frames that lead to the call
+            self.check(deadline)
+            return
+        waiter = self.waiter(awaited=(future,), news=news)
+        future.watch(waiter, self)
+        try:
+            while not future.is_done:
+                if not waiter.wait(deadline) and not future.is_done:
+                    if timeout is None or timeout <= 0:
+                        raise TimeoutError(f"{future!r} at once")
+                    raise TimeoutError(f"{future!r} within {timeout} s")
+                if isinstance(waiter, ThreadWaiter):
+                    self.run_here(future, deadline)
+        finally:
+            future.unwatch(waiter)
+            del future, waiter
+
+    def poll(self, future: Future) -> None:
+        """Do what brings `future` nearer to its end without waiting for it."""
+        runtime = self.runtime
+        if self.ready is not self._quiet:
+            self.answer_pump()
+        moved = runtime.step()
+        if self._notified and not self._is_elsewhere_thread():
+            self._give_way()  # to one who may poll as well, and so is no sign of progress
+        if self.callbacks_due or self._callbacks_running:
+            self.run_due_callbacks()
+        if moved or self._polling_since is None:
+            self._polling_since = runtime.last_step
+        if runtime.size == 1 or runtime.last_step - self._polling_since > _PATIENCE:
+            is_done = self.run_here(future)
+            del future  # see `join`
+            if not is_done and self.queue and not self._is_elsewhere_thread():
+                self._let_task_run()
+        if not self.queue and not self.elsewhere:
+            self._polling_since = None  # a future to come gets its own time
+
+    def run_here(self, future: Future, deadline: float | None = None) -> bool:
+        """Run `future` on this stack if it is waiting, and return whether it is done.
+
+        If it waits for others, those first. On a stack that is too deep the hub runs it, before all
+        else, while the caller waits. A rank that only serves leaves it to the others.
+
+        Args:
+            future: which one.
+            deadline: when the caller must be ready, by the runtime's clock; None: at no time. Only
+                what surely ends before is begun.
+        """
+        if not self._runs_tasks:
+            return future.is_done
+        try:
+            if future in self._queues.deferred:
+                self._run_dependencies(future, deadline)
+            return self._run_ready(future, deadline)
+        finally:
+            del future
+
+    def _run_ready(self, future: Future, deadline: float | None) -> bool:
+        """Run `future` on this stack if it is ready, and return whether it is done."""
+        try:
+            if deadline is not None and not self._may_begin(future, deadline):
+                return future.is_done
+            if self._is_elsewhere_thread():
+                return self._run_in_thread(future)
+            if not self.claim(future):
+                return future.is_done
+            if self._is_stack_deep():
+                self._urgent.append(future)
+                return False
+            self._run_noting(future, self._run_on_this_stack)
+            if isinstance(future.failure, Interrupt):
+                raise future.failure  # Ctrl-C is for the program, not for the task that it met
+            return True
+        finally:
+            del future
+
+    def _run_dependencies(self, future: Future, deadline: float | None) -> None:
+        """Run what `future` waits for, as far as it is ready, or becomes so by it."""
+        queues = self._queues
+        is_main = not self._is_elsewhere_thread()
+        seen = {future}
+        path = [(future, queues.dependencies_of(future, is_main))]  # each waits for the next
+        last = dependency = future
+        try:
+            while path:
+                last, dependencies = path[-1]
+                for dependency in dependencies:
+                    if not dependency.is_done and dependency not in seen:
+                        seen.add(dependency)
+                        path.append((dependency, queues.dependencies_of(dependency, is_main)))
+                        break
+                else:
+                    path.pop()
+                    queues.enqueue_due()
+                    if last is not future:
+                        self._run_ready(last, deadline)
+                        if is_main and self.has_urgent:
+                            return  # this stack is too deep
+                        now = self.runtime.clock()
+                        if deadline is not None and now > deadline:
+                            return
+                        self.runtime.step_if_due(now)
+        finally:
+            del future, seen, path, last, dependency
+
+    def _run_in_thread(self, future: Future) -> bool:
+        """Run `future` in this thread, if it's its turn and no other rank takes it."""
+        if not self.is_waiting(future) or not self._may_begin_in_thread():
+            return future.is_done
+        try:
+            if not self.claim(future):
+                return future.is_done
+            self._run_noting(future, _call)
+        finally:
+            self._end_in_thread()
+            del future
+        return True
+
+    def _run_noting(self, future: Future, run: Callable[[Callable[[], object]], object]) -> None:
+        """Run a future, and note how long it takes, if anybody wants to know.
+
+        Args:
+            future: which one.
+            run: runs it, as the thread and its stack ask for it.
+        """
+        try:
+            if not self._experience.is_wanted:
+                run(future.run)
+                return
+            function, _ = future.call
+            started = self.runtime.clock()
+            run(future.run)
+            self._busy_at = self.runtime.clock()
+            if future.is_done:
+                self._experience.note(function, self._busy_at - started)
+        finally:
+            del future, run
+
+    def _may_begin_in_thread(self) -> bool:
+        """Say whether this thread is to make a call itself; then it must leave its turn."""
+        if self.runtime.size == 1 or self.turns.is_mine():
+            return self.turns.enter(at_once=True)
+        if self.turns.should_offer():
+            self.runtime.step()
+        if self.turns.enter():
+            return True
+        self.runtime.step()  # who has nothing to do gets it, without waiting for the pump
+        return False
+
+    def _end_in_thread(self) -> None:
+        """This thread has made the call."""
+        self.turns.leave()
+        if not self.turns.is_mine():
+            self.runtime.step_if_due(self.runtime.clock())
+
+    def _is_stack_deep(self) -> bool:
+        """Say whether the chain of tasks on this stack must go on on another one.
+
+        It must once there are a fifth as many frames as Python's recursion limit allows: calls
+        through C code, as in a map, use up more of the limit than they show as frames. Looking
+        takes time, so it is done every few levels only.
+        """
+        if self.depth < self.depth_limit:
+            return False
+        try:
+            sys._getframe(sys.getrecursionlimit() // 5)
+        except ValueError:  # there are not so many frames
+            return False
+        return True
+
+    def _run_on_this_stack(self, run: Callable[[], object]) -> None:
+        """Run one task more on this stack.
+
+        Context variables that it sets stay its own, as does an event loop.
+        """
+        depth, limit = self.depth, self.depth_limit
+        self.depth = depth + 1
+        if depth >= limit:  # it has been looked at
+            self.depth_limit = depth + _LEVELS
+        loop = event_loops.take_away()
+        try:
+            copy_context().run(run)
+        finally:
+            event_loops.put_back(loop)
+            self.depth, self.depth_limit = depth, limit
+            del run
+
+    def call_back(self, future: Future) -> None:
+        """Run the callbacks of a future that is done: here, unless this stack is too deep."""
+        if self._is_elsewhere_thread():
+            future.run_callbacks()
+        elif self._is_stack_deep():
+            self.callbacks_due.append(future)
+            self._give_way()
+        else:
+            self._run_on_this_stack(future.run_callbacks)
+
+    def run_due_callbacks(self) -> None:
+        """Have the callbacks run of futures that were completed by other ranks.
+
+        Each on a greenlet of its own, so that it can wait, however many do. In a thread of the
+        program's one after the other: one that waits holds up the others there.
+        """
+        if not (self.callbacks_due or self._callbacks_running):
+            return
+        thread = get_ident()
+        if thread == self.thread:
+            # To callbacks that have waited, too: who finds its work on its own stack never parks.
+            is_somebody_due = self.callbacks_due or self._notified or self._urgent
+            if is_somebody_due and not self.runtime.is_stepping_here:
+                self._give_way()
+            return
+        if thread in self._calling_back:
+            return
+        self._calling_back.add(thread)
+        try:
+            while self.callbacks_due:
+                try:
+                    future = self.callbacks_due.popleft()
+                except IndexError:
+                    return  # another thread took the last one
+                future.run_callbacks()
+        finally:
+            self._calling_back.discard(thread)
+
+    def _run_callbacks(self, future: Future) -> None:
+        """Run the callbacks of a future: a job."""
+        self._callbacks_running += 1
+        try:
+            future.run_callbacks()
+        finally:
+            self._callbacks_running -= 1
+
+    @property
+    def has_called_back(self) -> bool:
+        """Whether all callbacks that were due have run to their end."""
+        return not (self.callbacks_due or self._callbacks_running)
+
+    def leave_to_idle_ranks(self, tasks: Iterable[Task]) -> None:
+        """Have ranks without work take what they can, before a call is begun here.
+
+        For who waits for the first of several: a long call that is begun here holds it up.
+
+        Args:
+            tasks: what might be begun.
+        """
+        runtime = self.runtime
+        if runtime.size == 1 or self._is_elsewhere_thread():
+            return
+        self._experience.is_wanted = True
+        if not self._agenda.may_take_long(tasks):
+            return  # they hold nobody up
+        runtime.step()
+        now = runtime.clock()
+        if now < self._no_grace_before:
+            return
+        until = now + _GRACE
+        self._idle.reset()
+        while runtime.has_idle_ranks and self._agenda.may_take_long(tasks):
+            if now >= until:
+                self._no_grace_before = until + _GRACE_HOLIDAY
+                return
+            if not runtime.step():
+                self._idle.pause(until - now)
+            now = runtime.clock()
+
+    def _may_begin(self, task: Task, deadline: float | None) -> bool:
+        """Say whether to begin a call of a task, though this rank must be ready by `deadline`."""
+        return deadline is None or self._agenda.may_begin(task, deadline - self.runtime.clock())
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """Return the time at which `timeout` seconds from now are over; None: never.
+
+        Raises:
+            ValueError: `timeout` is not a number.
+        """
+        check_timeout(timeout)
+        if timeout is None or timeout > _CENTURIES:
+            return None
+        self._experience.is_wanted = True
+        return self.runtime.clock() + timeout
+
+    def outcome(self, future: Future, deadline: float | None) -> tuple[Any, BaseException | None]:
+        """Return what the call of a future returned and raised, waiting for it if need be.
+
+        Raises:
+            TimeoutError: it was not done by `deadline`.
+        """
+        error = None
+        try:
+            if not future.is_done:
+                limit = None if deadline is None else max(deadline - self.runtime.clock(), 0.0)
+                self.join(future, limit)
+            future.call_back()
+            error = future.failure
+            return (future.value, None) if error is None else (None, error)
+        finally:
+            del future, error  # see `join`
+
+    def check(self, deadline: float | None) -> None:
+        """Raise TimeoutError if `deadline` is over."""
+        if deadline is not None and self.runtime.clock() > deadline:
+            raise TimeoutError(OVERDUE)
+
+    # ------------------------------------------------------------ working off spans
+
+    def advance(self, span: Span, waiter: Waiter, deadline: float | None) -> None:
+        """Bring a span of this rank's nearer to its end: run some of its calls, or else wait.
+
+        Raises:
+            TimeoutError: `deadline` was over.
+            CancelledError: the program has ended.
+        """
+        self.run_due_callbacks()
+        self.answer_pump()
+        self.check(deadline)
+        if self.runtime.is_stopping:
+            raise CancelledError(self.runtime.ended)
+        if self._runs_tasks and self._may_begin(span, deadline) and self._run_some_of(span):
+            return
+        if not waiter.wait(deadline):
+            raise TimeoutError(OVERDUE)
+
+    def _run_some_of(self, span: Span) -> bool:
+        """Run a window of a span on this stack, if it may; return whether it has."""
+        if self._is_elsewhere_thread():
+            if not span.unclaimed or not self._may_begin_in_thread():
+                return False
+            try:
+                if (window := span.claim()) is not None:
+                    self._run_window(window)
+            finally:
+                self._end_in_thread()
+            return window is not None
+        if self._is_stack_deep() or (window := span.claim()) is None:
+            return False
+        self._run_on_this_stack(partial(self._run_window, window))
+        return True
+
+    def _run_window(self, window: Window) -> None:
+        runtime = self.runtime
+        span = window.span
+        is_main = not self._is_elsewhere_thread()
+        if is_main and len(self.queue) <= 1 and not span.has_bulk:
+            self._ask_ahead()
+        window.reported_at = started = runtime.clock()
+        if is_main:
+            runtime.take_in_hand(span, started)
+        runtime.windows[window] = None
+        try:
+            window.run()
+        finally:
+            del runtime.windows[window]
+            span.retire(window)
+        ended = runtime.clock()
+        self._busy_at = ended
+        calls = len(window.values)
+        span.resize_window(ended - started, calls)
+        if calls and self._experience.is_wanted:
+            self._experience.note(span.function, (ended - started) / calls)
+        runtime.step_if_due(ended)
+
+    def _ask_ahead(self) -> None:
+        """Ask for more work before the last calls here begin, so that it is there when they end."""
+        worker = self.runtime.worker
+        if worker.size > 1 and not worker.reports.has_asked and len(self._parked) < MOST_SUSPENDED:
+            self.runtime.step(keep=1, is_low=True)
+
+    def _work_off(self, span: Span) -> None:
+        """Run the calls of a span until none is left: a job."""
+        span.open(self.runtime.worker.functions)
+        while (window := span.claim()) is not None:
+            self._run_window(window)
+            self._expire_deadlines()
+            if self._is_somebody_due or self._is_congested() or self.runtime.is_stopping:
+                break  # to the hub, which comes back to the span when it can
+            if not self._may_begin(span, self._ready_by()):
+                break
+        if not span.unclaimed:
+            self._queues.forget(span)
+
+    # ------------------------------------------------------------ what comes next
+
+    def serve_until(self, is_over: Callable[[], bool]) -> None:
+        """Leave the main greenlet to the hub until `is_over`; run whatever comes meanwhile."""
+        if is_over():
+            return
+        self._is_over = is_over
+        waiter = GreenletWaiter(self)
+        while not is_over():
+            self.park(waiter, None, is_users=False)
+        self._is_over = None
+
+    def _let_task_run(self) -> None:
+        """Let the hub begin a task that is ready here.
+
+        It may be the one that another rank polls for, in a task of its own: if all ranks that could
+        run it poll, somebody has to.
+        """
+        waiter = GreenletWaiter(self)
+        self._yielding.append(waiter)
+        waiter.wait(None)
+
+    def _give_way(self) -> None:
+        """Let those run who have been notified already."""
+        waiter = GreenletWaiter(self)
+        waiter.notify()
+        self.park(waiter, None, is_users=False)
+
+    def end_program(self) -> None:
+        """The program has ended: what is to be raised in it comes too late."""
+        self._program_has_ended = True
+
+    def _loop(self) -> None:
+        """The hub's own code. It never ends."""
+        runtime = self.runtime
+        idle = self._idle
+        keep = int(self._runs_tasks)
+        self._main.switch()
+        self.is_in_charge = True
+        while True:
+            if self.gate.pending:
+                handlers = Future.of(self._attend_signals, ())
+                self._start(handlers.run, handlers)
+            if self._for_main is not None and not self._program_has_ended:
+                error, self._for_main = self._for_main, None
+                self._switch(self._main, error=error)
+            if self._is_over is not None and self._is_over():
+                self._is_over = None
+                self._switch(self._main)
+                continue
+            if self._notified or self.callbacks_due or self._urgent:
+                self._serve_next_due()
+                idle.reset()
+                continue
+            looks = 1 if self.queue else idle.looks
+            ready_by = self._ready_by() if self._deadlines else None
+            moved = runtime.step(
+                keep=keep if ready_by is None else 0,
+                is_low=self._is_low(ready_by),
+                looks=looks,
+            )
+            if self._deadlines:
+                self._expire_deadlines()
+            if self._notified:
+                continue
+            if self.queue and self._begin_newest():
+                idle.reset()
+                while self._yielding:
+                    self._yielding.pop().notify()
+            elif self._yielding:
+                self._yielding.pop().notify()  # there is none to begin, or not now
+            elif moved:
+                idle.reset()
+            else:
+                if runtime.transport.is_receiving:
+                    idle.reset()  # a message comes in piece by piece, as MPI is called
+                idle.pause(None if ready_by is None else self._seconds_to_wait(ready_by))
+
+    def _seconds_to_wait(self, ready_by: float) -> float:
+        """Return how long there is nothing to do, as this rank must be ready by some time.
+
+        If it has run nothing for a while for that reason, the broker is told.
+        """
+        now = self.runtime.clock()
+        patient_until = self._busy_at + _PATIENCE
+        if now >= patient_until:
+            self.runtime.reserve(has_calls=bool(self.queue))
+            patient_until = ready_by
+        return max(min(ready_by, patient_until) - now, 0.0)
+
+    def _attend_signals(self) -> None:
+        """Run handlers of signals: a job. What they raise is for the program, where it waits."""
+        try:
+            self.gate.attend()
+        except BaseException as error:
+            self.raise_in_main(error)
+
+    def _is_amid_change(self) -> bool:
+        return self.is_in_charge or self.runtime.is_stepping_here
+
+    @property
+    def _is_somebody_due(self) -> bool:
+        """Whether somebody comes before the tasks that are ready."""
+        return bool(
+            self._notified
+            or self._urgent
+            or self.callbacks_due
+            or self._yielding
+            or self._for_main is not None
+        )
+
+    @property
+    def has_urgent(self) -> bool:
+        """Whether the hub has futures to run for stacks that are too deep."""
+        return bool(self._urgent)
+
+    def _serve_next_due(self) -> None:
+        """Serve one who is due: a waiter, a callback, or an urgent future. There is one."""
+        if self.runtime.size > 1:
+            self.runtime.reserve(has_calls=False, is_reserved=False)
+        if self._urgent:
+            future = self._urgent.popleft()
+            self._start(future.run, future)
+        elif self.callbacks_due:
+            future = self.callbacks_due.popleft()
+            self._start(partial(self._run_callbacks, future), future)
+        else:
+            waiter = self._notified.popleft()
+            if waiter in self._parked:  # or else it is told when it next waits
+                waiter.is_due = False
+                self._switch(waiter.greenlet)
+
+    def should_ask_ahead(self) -> bool:
+        """Say whether to ask for more work amid a task, as none is left here. For the pump."""
+        return self._is_task_running and self._agenda.should_ask_ahead(
+            len(self._parked), self.jobs_begun
+        )
+
+    def _is_low(self, ready_by: float | None = None) -> bool:
+        if ready_by is not None:
+            left = ready_by - self.runtime.clock()
+            if not self._agenda.may_take_more(left):
+                return False
+        return self._agenda.is_low(len(self._parked), self._job_seconds)
+
+    def _is_congested(self) -> bool:
+        return self._agenda.is_congested(self.runtime.transport.bytes_pending)
+
+    def _begin_newest(self) -> bool:
+        """Begin the newest ready task; return False if there is none to begin, or not now."""
+        task = self._agenda.next_task()
+        runtime = self.runtime
+        if task is None or (runtime.transport.bytes_pending and self._is_congested()):
+            return False
+        if runtime.begins_all_the_same:
+            runtime.begins_all_the_same = False
+        elif self._deadlines and not self._may_begin(task, self._ready_by()):
+            return False
+        if isinstance(task, Span):
+            self._start(lambda: self._work_off(task), task)
+        elif self._take_newest(task):
+            if self._experience.is_wanted and type(task) is Future:
+                self._run_noting(task, lambda run: self._start(run, task))
+            else:
+                self._start(task.run, task)
+        return True
+
+    def _take_newest(self, future: Future) -> bool:
+        """Claim the newest ready task; False if another thread has been faster.
+
+        Taken off the end, it leaves no place in the dictionary that the next look goes over.
+        """
+        try:
+            task, _ = self.queue.popitem()
+        except KeyError:
+            return False
+        if task is not future:
+            self.queue[task] = None
+        return task is future
+
+    def _send_values(self) -> None:
+        is_low = self._agenda.is_low(len(self._parked), self._job_seconds)
+        self.runtime.step(keep=1, is_low=is_low)
+
+    def _is_elsewhere_thread(self) -> bool:
+        return get_ident() != self.thread
+
+
+def _call(function: Callable[[], object]) -> object:
+    try:
+        return function()
+    finally:
+        del function
+
+
+def running() -> Hub:
+    """Return the hub of this process.
+
+    Raises:
+        NotStartedProperly: there is none.
+    """
+    return cast(Hub, current.running_hub())

@@ -1,0 +1,38 @@
+"""What the command line asks of each rank; apart from `rank`, so that reading it is cheap."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal, NamedTuple
+
+from scoop_mpi.job.program import Program
+from scoop_mpi.state.policy import RootsPart
+
+
+class Config(NamedTuple):
+    """What each rank is to do.
+
+    Attributes:
+        program: what to run.
+        log_level: what the log lets through, as a level of `logging`.
+        is_debug: whether ``--debug`` was given.
+        threads: how many threads numerical libraries may use on each rank; None: this rank's share
+            of its host's cores; "keep": whatever the libraries choose.
+        profile_folder: where each rank writes its profile; None: nowhere.
+        has_scoop_alias: whether ``import scoop`` gives scoop_mpi.
+        is_interactive: whether a prompt follows the program.
+        is_strict: whether calls get and return copies also where they stay on their rank.
+        root: whether rank 0 runs tasks; see `policy.only_serves`.
+        without_effect: options of the command line that come too late here.
+    """
+
+    program: Program
+    log_level: int = logging.WARNING
+    is_debug: bool = False
+    threads: int | Literal["keep"] | None = None
+    profile_folder: str | None = None
+    has_scoop_alias: bool = True
+    is_interactive: bool = False
+    is_strict: bool = False
+    root: RootsPart = "auto"
+    without_effect: tuple[str, ...] = ()

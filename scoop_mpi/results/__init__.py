@@ -1,0 +1,1 @@
+"""How results are taken: what a map returns, and which futures are done."""

@@ -1,0 +1,1 @@
+"""This process and its machine: cores, how Python was started, its output."""

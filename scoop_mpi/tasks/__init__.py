@@ -1,0 +1,1 @@
+"""Tasks: calls, how they are claimed, and what comes of them."""

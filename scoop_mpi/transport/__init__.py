@@ -1,0 +1,1 @@
+"""How frames of bytes get from one rank to another, and memory that ranks share."""

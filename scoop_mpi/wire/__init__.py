@@ -1,0 +1,1 @@
+"""What travels between ranks: messages, and objects as bytes."""
