@@ -7,7 +7,10 @@ ours run, a handler is *pending* until
 
     the hub is in charge    it runs there; what it raises is raised in the program, where it waits
     the program calls us    it runs as that call begins, as by `answer_pump`
-    the pump comes by       it sends the signal again: maybe the program's own lines run by now
+    the pump comes by       it knocks: maybe the program's own lines run by now
+
+The pump knocks with a signal of its own, SIGURG. So no knock is ever taken for one that came from
+outside. If the program has set a handler for SIGURG, a knock may call that once more.
 """
 
 from __future__ import annotations
@@ -24,6 +27,9 @@ from typing import Any
 from scoop_mpi.errors import is_file_of_ours
 
 Handler = Callable[[int, FrameType | None], Any]
+
+# Hardly anybody uses it, and by default it does nothing.
+KNOCK = signal.SIGURG
 
 # What runs the program: parts of Python's library may have been called from there alone.
 _JOB = os.path.join(os.path.dirname(os.path.dirname(__file__)), "job")
@@ -52,11 +58,11 @@ class Gate:
         calls: Iterable[Any],
     ) -> None:
         self.pending: dict[int, Handler] = {}
-        self._knocked: set[int] = set()  # signals that were sent again
         self._is_amid_change = is_amid_change
         self._on_pending = on_pending
         self._calls = {call.__code__ for call in calls}
         self._is_open = False
+        self._at_knock: Any = signal.SIG_DFL  # what the program has set for that signal
         self._set: Callable[[int, Any], Any] = signal.signal
         self._get: Callable[[int], Any] = signal.getsignal
         self._thread = threading.get_ident()  # the main one, which makes this
@@ -65,34 +71,56 @@ class Gate:
         """Have all handlers that are set from now on go through the gate."""
         names = vars(signal)
         names["signal"], names["getsignal"] = self.signal, self.getsignal
+        self._at_knock = self._guarded(self._set(KNOCK, self._knocked))
 
     def open(self) -> None:
         """Let all handlers through: the job has ended."""
         self._is_open = True
         names = vars(signal)
         names["signal"], names["getsignal"] = self._set, self._get
+        self._set(KNOCK, self._at_knock)
 
     def signal(self, signalnum: int, handler: Any) -> Any:
         """Set the handler of a signal: `signal.signal`, as the program finds it."""
-        return _bare(
-            self._set(signalnum, _Guarded(self, handler) if callable(handler) else handler)
-        )
+        guarded = self._guarded(handler)
+        before = self._set(signalnum, guarded)  # or it raises an error
+        if signalnum == KNOCK:
+            self._set(KNOCK, self._knocked)
+            before, self._at_knock = self._at_knock, guarded
+        return _bare(before)
+
+    def _guarded(self, handler: Any) -> Any:
+        return _Guarded(self, handler) if callable(handler) else handler
 
     def getsignal(self, signalnum: int) -> Any:
         """Return the handler of a signal: `signal.getsignal`, as the program finds it."""
-        return _bare(self._get(signalnum))
+        return _bare(self._at_knock if signalnum == KNOCK else self._get(signalnum))
 
     def attend(self) -> None:
         """Run the handlers that are pending, here; what one of them raises, this raises."""
+        if self.pending:
+            self._run_pending(_users_frame(sys._getframe(1)))
+
+    def _run_pending(self, frame: FrameType | None) -> None:
         while self.pending:
             number, handler = self.pending.popitem()
-            handler(number, _users_frame(sys._getframe(1)))
+            handler(number, frame)
 
     def knock(self) -> None:
         """Have the handlers that are pending looked at again. For the pump."""
-        for number in list(self.pending):
-            self._knocked.add(number)
-            signal.pthread_kill(self._thread, number)
+        if self.pending:
+            signal.pthread_kill(self._thread, KNOCK)
+
+    def _knocked(self, number: int, frame: FrameType | None) -> None:
+        """The pump has knocked, or a SIGURG has come from outside: there is no telling."""
+        if isinstance(self._at_knock, _Guarded):
+            self._at_knock(number, frame)
+        if not self.pending:
+            return
+        if self.may_pass(frame):
+            self._run_pending(frame)
+        else:
+            self._on_pending()
 
     def may_pass(self, frame: FrameType | None) -> bool:
         """Say whether a handler may run, and raise, amid the code of this frame."""
@@ -109,10 +137,6 @@ class Gate:
 
     def arrived(self, number: int, handler: Handler, frame: FrameType | None) -> None:
         """A signal has arrived amid the code of `frame`."""
-        if number in self._knocked:
-            self._knocked.discard(number)
-            if number not in self.pending:
-                return  # its handler has run meanwhile
         if self.may_pass(frame):
             self.pending.pop(number, None)
             handler(number, frame)

@@ -411,8 +411,7 @@ class Rank:
         moved = False
         if self._runtime.is_step_due(self._runtime.clock()):  # or the program polls by itself
             moved = self._runtime.step(is_low=self.hub.should_ask_ahead(), is_pump=True)
-        if self.hub.gate.pending:
-            self.hub.gate.knock()
+        self.hub.gate.knock()
         if self._runtime.is_stopping:
             self._report_running()
         self._abort_if_late()

@@ -515,6 +515,6 @@ def _fill_block(items: Sequence[Any], first: int, by_value: bool) -> tuple[int, 
         if more > max(BLOCK_BYTES, first_size):
             last = place + 1
             break
-    data = stream.getbuffer()
-    content = pickle.PickleBuffer(data) if data.nbytes > BLOCK_BYTES else data.tobytes()
+    data = stream.getvalue()  # see `serializer._encode`
+    content = pickle.PickleBuffer(data) if len(data) > BLOCK_BYTES else data
     return last - first, (content, pickler.with_keepers(buffers))

@@ -179,11 +179,11 @@ def _encode(
         reduce_array=reduce_array,
     )
     pickler.dump(thing)
-    data = stream.getbuffer()
+    # Not `getbuffer`, which saves nothing: Python up to 3.12.6 crashes if it collects a cycle that
+    # holds a PickleBuffer of a view (python/cpython#77894).
+    data = stream.getvalue()
     kept = pickler.with_keepers(buffers)
-    if data.nbytes >= OUT_OF_BAND_BYTES:
-        return pickle.PickleBuffer(data), kept
-    return data.tobytes(), kept
+    return (pickle.PickleBuffer(data) if len(data) >= OUT_OF_BAND_BYTES else data), kept
 
 
 class _NeedsValue(Exception):

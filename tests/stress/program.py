@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import contextvars
 import copy
 import functools
@@ -26,7 +25,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
@@ -618,10 +617,12 @@ class CalledBack(Node):
         found: dict[int, Any] = {}
 
         def call_back(number: int, future: Any) -> None:
+            came = None  # if it is interrupted: then nobody looks at it any more
             try:
-                found[number] = outcome(futures.submit(itself, outcome(future.result)).result)
-            except KeyboardInterrupt:  # the tree was interrupted: nobody looks at it any more
-                found[number] = None
+                if not isinstance(outcome(future.exception)[1], KeyboardInterrupt):
+                    came = outcome(lambda: futures.submit(itself, outcome(future.result)).result())
+            finally:
+                found[number] = came
 
         fs = [futures.submit(run, child) for child in self.children]
         for number, future in enumerate(fs):
@@ -759,18 +760,13 @@ _INTERRUPT = (
 )
 
 
-@contextlib.contextmanager
-def interrupted(seconds: float) -> Iterator[None]:
-    """Have Ctrl-C come from outside after a while; return once it has, caught."""
+def interrupt(function: Callable[[], Any], seconds: float) -> None:
+    """Call a function, have Ctrl-C come from outside after a while, and return once it has."""
     words = sys.executable, "-S", "-c", _INTERRUPT, str(os.getpid()), str(seconds)
-    has_come = False
     process = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
     try:
-        try:
-            yield
-        except KeyboardInterrupt:
-            has_come = True
-        while not has_come:
+        outcome(function)
+        while True:
             time.sleep(0.001)
     except KeyboardInterrupt:
         pass
@@ -794,8 +790,7 @@ def main(arguments: list[str]) -> None:
         if rng.random() < 0.2 and "Interrupts" not in asked.without:
             bare = any_tree(rng, 2, (*asked.without, *_NOT_TO_INTERRUPT))
             if "with_loop" not in repr(bare):  # asyncio complains if it is interrupted at its start
-                with interrupted(rng.random() * 0.3):
-                    outcome(bare.run)
+                interrupt(bare.run, rng.random() * 0.3)
         found = outcome(tree.run)
         text = difference(found, expected, "result")
         if text is not None:

@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import functools
 import pickle
+import subprocess
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -145,6 +147,36 @@ def test_large_content_can_be_sent_on(size: int) -> None:
     received = decode(payload)
     assert np.array_equal(received["array"], things["array"])
     assert received["bytes"] == things["bytes"]
+
+
+IN_A_CYCLE = """
+import gc
+from scoop_mpi.wire.columns import seal
+from scoop_mpi.wire.serializer import encode
+
+class Failed(Exception):
+    pass
+
+def fail(pack):
+    kept = pack(["a text of its own, %d" % i for i in range(20_000)])
+    raise Failed
+
+gc.disable()
+for pack in [encode, seal] * 30:
+    try:
+        fail(pack)
+    except Failed as error:
+        error.itself = error  # the error holds the frame, and so what was packed there
+gc.collect()
+print("collected")
+"""
+
+
+def test_what_is_packed_can_be_collected_in_a_cycle() -> None:
+    """Python up to 3.12.6 crashes if a cycle holds a buffer of a memoryview."""
+    words = [sys.executable, "-c", IN_A_CYCLE]
+    run = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "collected\n", "")
 
 
 def test_a_payload_opens_from_any_kind_of_memory() -> None:

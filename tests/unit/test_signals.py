@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scoop_mpi.engine.signals import Gate
+from scoop_mpi.engine.signals import KNOCK, Gate
 from scoop_mpi.tasks.future import Future
 
 NUMBER = signal.SIGUSR1
@@ -87,16 +87,59 @@ def test_the_pump_has_it_run_later(job: Job) -> None:
 
 
 def test_one_that_has_run_meanwhile_does_not_run_again(job: Job) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {NUMBER})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {KNOCK})
     try:
         job.gate.pending[NUMBER] = job.handle
         job.knock()
         job.gate.attend()
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {NUMBER})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {KNOCK})
     assert job.seen == [NUMBER]
     job.send()
     assert job.seen == [NUMBER] * 2
+
+
+def test_one_that_comes_from_outside_amid_a_knock_is_told_from_it(job: Job) -> None:
+    """A knock that comes late neither runs a handler again, nor takes another signal away."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {KNOCK})
+    try:
+        job.is_amid_change = True
+        job.send()
+        job.knock()
+        job.is_amid_change = False
+        job.send()
+        assert job.seen == [NUMBER]
+        job.send()
+        assert job.seen == [NUMBER] * 2
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {KNOCK})
+    assert job.seen == [NUMBER] * 2
+
+
+def test_the_program_may_use_the_signal_of_the_knocks(job: Job) -> None:
+    found = []
+    assert signal.getsignal(KNOCK) is signal.SIG_DFL
+    assert signal.signal(KNOCK, lambda number, _: found.append(number)) is signal.SIG_DFL
+    os.kill(os.getpid(), KNOCK)
+    assert found == [KNOCK]
+    job.is_amid_change = True
+    os.kill(os.getpid(), KNOCK)
+    job.send()
+    assert found == [KNOCK]
+    job.is_amid_change = False
+    job.knock()
+    assert found == [KNOCK] * 2
+    assert job.seen == [NUMBER]
+    signal.signal(KNOCK, signal.SIG_IGN)
+    assert signal.getsignal(KNOCK) is signal.SIG_IGN
+    job.is_amid_change = True
+    job.send()
+    job.is_amid_change = False
+    job.knock()
+    assert job.seen == [NUMBER] * 2
+    job.gate.open()
+    assert signal.getsignal(KNOCK) is signal.SIG_IGN
+    signal.signal(KNOCK, signal.SIG_DFL)
 
 
 def test_the_program_finds_its_own_handlers(job: Job) -> None:
