@@ -62,6 +62,8 @@ _CENTURIES = threading.TIMEOUT_MAX / 2
 # Seconds in which nothing has moved, after which a future that is polled runs where it is polled;
 # or in which a rank has run nothing, as it must be ready by some time, after which it says so.
 _PATIENCE = 1.0
+# Seconds within which a program that does little but submit tasks comes by.
+_SOON = 5e-4
 OVERDUE = "the time limit is over"
 # Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
 # them may use 30 frames of its own, at the default recursion limit of 1,000. With fewer, a tree of
@@ -121,7 +123,9 @@ class Hub(Greenlets):
         super().__init__(runtime, _LEVELS if self._runs_tasks else 0)
         self._queues.on_ready_elsewhere = self.waiting_threads.notify_all
         self.logger = logger
-        self._is_asked = False  # by the pump
+        self._is_needed = False  # by who asks: whatever task there is
+        self._rung_at = 0.0  # when the pump has last asked
+        self._answers_soon = False  # whether the program did when it was last asked
         self.has_futures = False  # whether the program has ever submitted a call by itself
         self._use_queues()
         self.turns = Turns(runtime.clock)  # of the program's other threads
@@ -214,16 +218,38 @@ class Hub(Greenlets):
     def ask_program(self) -> None:
         """Have the program do the rank's duties when it next submits a task or asks for a result.
 
-        For the pump, which has been asked for tasks that only the program's thread can seal.
+        For the pump, if it has been asked for tasks that only the program's thread can seal, or a
+        handler of a signal waits.
         """
-        self._is_asked = True
+        self._is_needed = True
+        self._ring()
+
+    def _ring(self) -> None:
+        if not self._is_asked:
+            self._rung_at = self.runtime.clock()
         self.ready = Doorbell(self.queue, self._answer_bell)
+
+    def leave_to_program(self) -> bool:
+        """Have the program do the duties; return whether it will soon, as far as can be told.
+
+        Then the pump need not: a program in pure Python keeps the GIL for 5 ms each time that the
+        pump, in a call of MPI's, has let go of it.
+        """
+        if self._is_asked or self.runtime.size == 1:
+            return False  # it has not come by since; or there is nobody to be served
+        self._ring()
+        return self._answers_soon
+
+    @property
+    def _is_asked(self) -> bool:
+        return self.ready is not self._quiet
 
     def _answer_bell(self) -> None:
         """The pump has asked, or this is the first future: from now on maps look for some."""
+        is_asked = self._is_asked
         self.has_futures = True
         self._quiet = self.queue
-        if self._is_asked:
+        if is_asked:
             self.answer_pump()
         else:
             self.ready = self.queue
@@ -231,9 +257,12 @@ class Hub(Greenlets):
     def answer_pump(self) -> None:
         """Do the rank's duties if the pump has asked for it and this is the program's thread."""
         if self.ready is not self._quiet and get_ident() == self.thread:
-            self._is_asked = False
             self.ready = self._quiet
-            self.runtime.step()
+            # Unless all are needed, the task that rings is not given away: its result is, as a
+            # rule, what the program waits for next.
+            keep, self._is_needed = int(not self._is_needed), False
+            self.runtime.step(keep=keep)
+            self._answers_soon = self.runtime.last_step - self._rung_at < _SOON
             self.gate.attend()
 
     def adopt(self, task: Task) -> None:

@@ -410,7 +410,11 @@ class Rank:
         """What the pump does while user code runs; return whether anything moved."""
         moved = False
         if self._runtime.is_step_due(self._runtime.clock()):  # or the program polls by itself
-            moved = self._runtime.step(is_low=self.hub.should_ask_ahead(), is_pump=True)
+            is_low = self.hub.should_ask_ahead()
+            if not is_low and self.hub.leave_to_program():
+                moved = True
+            else:
+                moved = self._runtime.step(is_low=is_low, is_pump=True)
         self.hub.gate.knock()
         if self._runtime.is_stopping:
             self._report_running()

@@ -115,8 +115,7 @@ class Future:
             BaseException: whatever the call raised. If it ran on another rank, the traceback
                 from there is its ``__cause__``.
         """
-        function = self._function
-        if function is not None:
+        if self._function is not None:
             hub = current.hub
             if timeout is None and hub is not None and (depth := hub.depth) < hub.depth_limit:
                 try:
@@ -128,6 +127,7 @@ class Future:
                     # here as well puts it out for a moment only.
                     hub.depth = depth + 1
                     try:
+                        function = self._function  # now: `ready` may have rung, and replaced it
                         value = function(*self._arguments)  # type: ignore[misc]
                         if type(value) is Future:
                             value = value.result()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,8 @@ print("collected")
 def test_what_is_packed_can_be_collected_in_a_cycle() -> None:
     """Python up to 3.12.6 crashes if a cycle holds a buffer of a memoryview."""
     words = [sys.executable, "-c", IN_A_CYCLE]
-    run = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    here = Path(__file__).parents[2]
+    run = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=here)
     assert (run.returncode, run.stdout, run.stderr) == (0, "collected\n", "")
 
 
