@@ -230,7 +230,7 @@ def map(
         )
         return iter(builtins.map(func, *iterables))
     hub = running()
-    deadline = hub.deadline(timeout)
+    deadline = hub.time_limits.deadline(timeout)
     if buffersize is not None:
         return buffered_map(hub, func, iterables, buffersize, deadline)
     return submitted(hub, func, iterables).in_order(deadline)
@@ -259,7 +259,7 @@ def map_as_completed(
     """
     _check(func, iterables, "map_as_completed")
     hub = running()
-    deadline = hub.deadline(timeout)
+    deadline = hub.time_limits.deadline(timeout)
     return submitted(hub, func, iterables).as_completed(deadline)
 
 
@@ -298,7 +298,7 @@ def mapReduce(
     if not callable(reductionFunc):
         raise TypeError(f"mapReduce() needs a reduction function, not {reductionFunc!r}")
     hub = running()
-    deadline = hub.deadline(timeout)
+    deadline = hub.time_limits.deadline(timeout)
     calls = submitted(hub, mapFunc, iterables, reductionFunc)
     if not calls.count:
         raise TypeError("mapReduce() of no items, and so of no value")
@@ -343,7 +343,7 @@ def mapScan(
     if not callable(reductionFunc):
         raise TypeError(f"mapScan() needs a reduction function, not {reductionFunc!r}")
     hub = running()
-    deadline = hub.deadline(timeout)
+    deadline = hub.time_limits.deadline(timeout)
     results = submitted(hub, mapFunc, iterables).in_order(deadline)
     combined = list(islice(results, 1))
     try:
@@ -368,7 +368,7 @@ def as_completed(fs: Iterable[Future], timeout: float | None = None) -> Iterator
     """
     hub = running()
     futures = _distinct(fs)
-    return _as_completed(hub, futures, hub.deadline(timeout))
+    return _as_completed(hub, futures, hub.time_limits.deadline(timeout))
 
 
 def wait(
@@ -462,7 +462,7 @@ def _as_completed(hub: Hub, futures: list[Future], deadline: float | None) -> It
 
 
 def _wait(hub: Hub, futures: list[Future], timeout: float | None, return_when: str) -> None:
-    deadline = hub.deadline(None if timeout is None or timeout < 0 else timeout)
+    deadline = hub.time_limits.deadline(None if timeout is None or timeout < 0 else timeout)
     arrivals = Arrivals(hub, futures, is_first_come=return_when != ALL_COMPLETED)
     try:
         left = len(futures)

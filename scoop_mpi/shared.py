@@ -136,7 +136,7 @@ def _delete(hub: Hub, versions: Mapping[str, int]) -> None:
 def _wait_for(hub: Hub, name: str, timeout: float | None) -> Constant | None:
     constants = hub.runtime.constants
     _wait_until(hub, lambda: constants.find(name) is not None or not constants.is_behind, None)
-    deadline = hub.deadline(timeout)
+    deadline = hub.time_limits.deadline(timeout)
     _wait_until(hub, lambda: constants.find(name) is not None, deadline)
     return constants.find(name)
 

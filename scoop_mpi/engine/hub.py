@@ -29,17 +29,19 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from contextvars import copy_context
 from functools import partial
 from threading import get_ident
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from scoop_mpi import current
 from scoop_mpi.engine import event_loops
+from scoop_mpi.engine.bell import Bell
 from scoop_mpi.engine.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.signals import Gate
+from scoop_mpi.engine.time_limits import OVERDUE, Idle, TimeLimits
 from scoop_mpi.engine.turns import Turns
 from scoop_mpi.engine.waiting import ThreadWaiter, Waiter
 from scoop_mpi.errors import CancelledError, Interrupt, TimeoutError
@@ -47,64 +49,18 @@ from scoop_mpi.state.agenda import Agenda
 from scoop_mpi.state.policy import MOST_SUSPENDED
 from scoop_mpi.state.queues import ImportGuard
 from scoop_mpi.tasks.dependencies import Awaited, arguments_of, futures_among
-from scoop_mpi.tasks.future import Future, check_timeout
+from scoop_mpi.tasks.future import Future
 from scoop_mpi.tasks.span import Span, Task, Window
 from scoop_mpi.tasks.stolen import LoneCall, StolenCall
 from scoop_mpi.wire.holds import Holds
 
-# Seconds that ranks without work get to take calls before a rank begins one of which it isn't known
-# that it ends before long, while it waits for the first of several. If they had no time, they are
-# not waited for again for a while.
-_GRACE = 0.01
-_GRACE_HOLIDAY = 0.5
-# A time limit of so many seconds, or infinitely many, is none. Threads can't wait for longer.
-_CENTURIES = threading.TIMEOUT_MAX / 2
 # Seconds in which nothing has moved, after which a future that is polled runs where it is polled;
 # or in which a rank has run nothing, as it must be ready by some time, after which it says so.
 _PATIENCE = 1.0
-# Seconds within which a program that does little but submit tasks comes by.
-_SOON = 5e-4
-OVERDUE = "the time limit is over"
 # Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
 # them may use 30 frames of its own, at the default recursion limit of 1,000. With fewer, a tree of
 # tasks would have more of its tasks at a level where it is looked, which takes longer than a task.
 _LEVELS = 24
-
-
-class Idle(Protocol):
-    """What to do while there is nothing to do: `idle.Backoff`, or a test's own."""
-
-    looks: int  # how many times in a row to look for a message
-
-    def reset(self) -> None: ...
-
-    def pause(self, limit: float | None) -> None: ...
-
-
-class Doorbell(dict[Task, None]):
-    """Stands before the queue of tasks, and rings when the program puts one in or takes one out.
-
-    So the hot path need not ask each time whether somebody wants something of it.
-
-    Args:
-        queue: the tasks of the main thread.
-        ring: called before a task is taken out, and after one was put in.
-    """
-
-    __slots__ = ("_queue", "_ring")
-
-    def __init__(self, queue: dict[Task, None], ring: Callable[[], object]) -> None:
-        super().__init__()
-        self._queue = queue
-        self._ring = ring
-
-    def __setitem__(self, task: Task, value: None) -> None:
-        self._queue[task] = value
-        self._ring()
-
-    def __delitem__(self, task: Task) -> None:
-        self._ring()
-        del self._queue[task]
 
 
 class Hub(Greenlets):
@@ -123,10 +79,7 @@ class Hub(Greenlets):
         super().__init__(runtime, _LEVELS if self._runs_tasks else 0)
         self._queues.on_ready_elsewhere = self.waiting_threads.notify_all
         self.logger = logger
-        self._is_needed = False  # by who asks: whatever task there is
-        self._rung_at = 0.0  # when the pump has last asked
-        self._answers_soon = False  # whether the program did when it was last asked
-        self.has_futures = False  # whether the program has ever submitted a call by itself
+        self.bell = Bell(self, runtime, self._queues.ready, self._attend)
         self._use_queues()
         self.turns = Turns(runtime.clock)  # of the program's other threads
         self.watch_lock = threading.Lock()
@@ -142,13 +95,13 @@ class Hub(Greenlets):
         self._yielding: list[GreenletWaiter] = []  # who polls, and lets a task run
         self._experience = runtime.worker.experience
         self._agenda = Agenda(self._queues, self._experience, runtime.size, self._runs_tasks)
-        self._no_grace_before = 0.0
+        self.time_limits = TimeLimits(runtime, self._agenda, idle)
         self.gate = Gate(
             self._is_amid_change,
-            self.ask_program,
+            self.bell.ask,
             (Future.result, Future.run, StolenCall.run, LoneCall.run, Window._make_calls),
         )
-        runtime.ask_program = self.ask_program
+        runtime.ask_program = self.bell.ask
         runtime.on_stop = self._stop
         self._start_hub()
 
@@ -160,9 +113,7 @@ class Hub(Greenlets):
     def _use_queues(self) -> None:
         self.queue = self._queues.ready
         self.elsewhere = self._queues.elsewhere
-        # What `ready` is while the pump wants nothing.
-        self._quiet = self.queue if self.has_futures else Doorbell(self.queue, self._answer_bell)
-        self.ready = self._quiet
+        self.bell.hang_before(self.queue)
 
     def _stop(self) -> None:
         """The program has ended: nothing more can be submitted, or waited for. Any thread may."""
@@ -188,7 +139,7 @@ class Hub(Greenlets):
             self.queue[task] = None
             return
         if isinstance(task, Future):
-            self.has_futures = True
+            self.bell.has_futures = True
             self.runtime.worker.sharing.seal_elsewhere(task)
         self._queues.put_elsewhere(task)
 
@@ -214,56 +165,6 @@ class Hub(Greenlets):
         """The futures that a call waits for are done. Any thread may say so."""
         self._queues.due.append(future)
         self.waiting_threads.notify_all()  # one of them may wait for it, and have to make it
-
-    def ask_program(self) -> None:
-        """Have the program do the rank's duties when it next submits a task or asks for a result.
-
-        For the pump, if it has been asked for tasks that only the program's thread can seal, or a
-        handler of a signal waits.
-        """
-        self._is_needed = True
-        self._ring()
-
-    def _ring(self) -> None:
-        if not self._is_asked:
-            self._rung_at = self.runtime.clock()
-        self.ready = Doorbell(self.queue, self._answer_bell)
-
-    def leave_to_program(self) -> bool:
-        """Have the program do the duties; return whether it will soon, as far as can be told.
-
-        Then the pump need not: a program in pure Python keeps the GIL for 5 ms each time that the
-        pump, in a call of MPI's, has let go of it.
-        """
-        if self._is_asked or self.runtime.size == 1:
-            return False  # it has not come by since; or there is nobody to be served
-        self._ring()
-        return self._answers_soon
-
-    @property
-    def _is_asked(self) -> bool:
-        return self.ready is not self._quiet
-
-    def _answer_bell(self) -> None:
-        """The pump has asked, or this is the first future: from now on maps look for some."""
-        is_asked = self._is_asked
-        self.has_futures = True
-        self._quiet = self.queue
-        if is_asked:
-            self.answer_pump()
-        else:
-            self.ready = self.queue
-
-    def answer_pump(self) -> None:
-        """Do the rank's duties if the pump has asked for it and this is the program's thread."""
-        if self.ready is not self._quiet and get_ident() == self.thread:
-            self.ready = self._quiet
-            # Unless all are needed, the task that rings is not given away: its result is, as a
-            # rule, what the program waits for next.
-            keep, self._is_needed = int(not self._is_needed), False
-            self.runtime.step(keep=keep)
-            self._answers_soon = self.runtime.last_step - self._rung_at < _SOON
-            self.gate.attend()
 
     def adopt(self, task: Task) -> None:
         """Put a task that another thread has submitted, and this one waits for, into its queue."""
@@ -318,13 +219,13 @@ class Hub(Greenlets):
             TimeoutError: it was not done within `timeout` seconds.
             ValueError: `timeout` is not a number.
         """
-        deadline = self.deadline(timeout)
+        deadline = self.time_limits.deadline(timeout)
         self.run_due_callbacks()
-        self.answer_pump()
+        self.bell.answer()
         news = self.waiting_threads.news
         if self.run_here(future, deadline):
             del future  # here and below: its error holds the frames that lead to the call
-            self.check(deadline)
+            self.time_limits.check(deadline)
             return
         waiter = self.waiter(awaited=(future,), news=news)
         future.watch(waiter, self)
@@ -343,8 +244,7 @@ class Hub(Greenlets):
     def poll(self, future: Future) -> None:
         """Do what brings `future` nearer to its end without waiting for it."""
         runtime = self.runtime
-        if self.ready is not self._quiet:
-            self.answer_pump()
+        self.bell.answer()
         moved = runtime.step()
         if self._notified and not self._is_elsewhere_thread():
             self._give_way()  # to one who may poll as well, and so is no sign of progress
@@ -383,7 +283,7 @@ class Hub(Greenlets):
     def _run_ready(self, future: Future, deadline: float | None) -> bool:
         """Run `future` on this stack if it is ready, and return whether it is done."""
         try:
-            if deadline is not None and not self._may_begin(future, deadline):
+            if deadline is not None and not self.time_limits.may_begin(future, deadline):
                 return future.is_done
             if self._is_elsewhere_thread():
                 return self._run_in_thread(future)
@@ -561,50 +461,6 @@ class Hub(Greenlets):
         """Whether all callbacks that were due have run to their end."""
         return not (self.callbacks_due or self._callbacks_running)
 
-    def leave_to_idle_ranks(self, tasks: Iterable[Task]) -> None:
-        """Have ranks without work take what they can, before a call is begun here.
-
-        For who waits for the first of several: a long call that is begun here holds it up.
-
-        Args:
-            tasks: what might be begun.
-        """
-        runtime = self.runtime
-        if runtime.size == 1 or self._is_elsewhere_thread():
-            return
-        self._experience.is_wanted = True
-        if not self._agenda.may_take_long(tasks):
-            return  # they hold nobody up
-        runtime.step()
-        now = runtime.clock()
-        if now < self._no_grace_before:
-            return
-        until = now + _GRACE
-        self._idle.reset()
-        while runtime.has_idle_ranks and self._agenda.may_take_long(tasks):
-            if now >= until:
-                self._no_grace_before = until + _GRACE_HOLIDAY
-                return
-            if not runtime.step():
-                self._idle.pause(until - now)
-            now = runtime.clock()
-
-    def _may_begin(self, task: Task, deadline: float | None) -> bool:
-        """Say whether to begin a call of a task, though this rank must be ready by `deadline`."""
-        return deadline is None or self._agenda.may_begin(task, deadline - self.runtime.clock())
-
-    def deadline(self, timeout: float | None) -> float | None:
-        """Return the time at which `timeout` seconds from now are over; None: never.
-
-        Raises:
-            ValueError: `timeout` is not a number.
-        """
-        check_timeout(timeout)
-        if timeout is None or timeout > _CENTURIES:
-            return None
-        self._experience.is_wanted = True
-        return self.runtime.clock() + timeout
-
     def outcome(self, future: Future, deadline: float | None) -> tuple[Any, BaseException | None]:
         """Return what the call of a future returned and raised, waiting for it if need be.
 
@@ -622,11 +478,6 @@ class Hub(Greenlets):
         finally:
             del future, error  # see `join`
 
-    def check(self, deadline: float | None) -> None:
-        """Raise TimeoutError if `deadline` is over."""
-        if deadline is not None and self.runtime.clock() > deadline:
-            raise TimeoutError(OVERDUE)
-
     # ------------------------------------------------------------ working off spans
 
     def advance(self, span: Span, waiter: Waiter, deadline: float | None) -> None:
@@ -637,11 +488,15 @@ class Hub(Greenlets):
             CancelledError: the program has ended.
         """
         self.run_due_callbacks()
-        self.answer_pump()
-        self.check(deadline)
+        self.bell.answer()
+        self.time_limits.check(deadline)
         if self.runtime.is_stopping:
             raise CancelledError(self.runtime.ended)
-        if self._runs_tasks and self._may_begin(span, deadline) and self._run_some_of(span):
+        if (
+            self._runs_tasks
+            and self.time_limits.may_begin(span, deadline)
+            and self._run_some_of(span)
+        ):
             return
         if not waiter.wait(deadline):
             raise TimeoutError(OVERDUE)
@@ -699,7 +554,7 @@ class Hub(Greenlets):
             self._expire_deadlines()
             if self._is_somebody_due or self._is_congested() or self.runtime.is_stopping:
                 break  # to the hub, which comes back to the span when it can
-            if not self._may_begin(span, self._ready_by()):
+            if not self.time_limits.may_begin(span, self._ready_by()):
                 break
         if not span.unclaimed:
             self._queues.forget(span)
@@ -794,6 +649,9 @@ class Hub(Greenlets):
             patient_until = ready_by
         return max(min(ready_by, patient_until) - now, 0.0)
 
+    def _attend(self) -> None:
+        self.gate.attend()
+
     def _attend_signals(self) -> None:
         """Run handlers of signals: a job. What they raise is for the program, where it waits."""
         try:
@@ -860,7 +718,7 @@ class Hub(Greenlets):
             return False
         if runtime.begins_all_the_same:
             runtime.begins_all_the_same = False
-        elif self._deadlines and not self._may_begin(task, self._ready_by()):
+        elif self._deadlines and not self.time_limits.may_begin(task, self._ready_by()):
             return False
         if isinstance(task, Span):
             self._start(lambda: self._work_off(task), task)

@@ -6,7 +6,7 @@ never made. So all handlers go through a gate, those that the program sets as we
 ours run, a handler is *pending* until
 
     the hub is in charge    it runs there; what it raises is raised in the program, where it waits
-    the program calls us    it runs as that call begins, as by `answer_pump`
+    the program calls us    it runs as that call begins, as by `Bell.answer`
     the pump comes by       it knocks: maybe the program's own lines run by now
 
 The pump knocks with a signal of its own, SIGURG. So no knock is ever taken for one that came from

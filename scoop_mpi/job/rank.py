@@ -23,12 +23,13 @@ from collections.abc import Callable, Iterator
 
 from scoop_mpi import current
 from scoop_mpi.engine import first_thread
-from scoop_mpi.engine.hub import Hub, Idle
+from scoop_mpi.engine.hub import Hub
 from scoop_mpi.engine.idle import Backoff
 from scoop_mpi.engine.placing import NodeMemory
 from scoop_mpi.engine.pump import Pump
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.standstill import Standstill
+from scoop_mpi.engine.time_limits import Idle
 from scoop_mpi.errors import (
     NotStartedProperly,
     StartError,
@@ -411,7 +412,7 @@ class Rank:
         moved = False
         if self._runtime.is_step_due(self._runtime.clock()):  # or the program polls by itself
             is_low = self.hub.should_ask_ahead()
-            if not is_low and self.hub.leave_to_program():
+            if not is_low and self.hub.bell.leave_to_program():
                 moved = True
             else:
                 moved = self._runtime.step(is_low=is_low, is_pump=True)

@@ -47,13 +47,13 @@ class Arrivals:
         """
         runtime = self._hub.runtime
         self._hub.run_due_callbacks()
-        self._hub.answer_pump()
+        self._hub.bell.answer()
         if deadline is not None and runtime.clock() > deadline:
             return False
         while self._tried < len(self._watchers):
             future = self._watchers[self._tried][0]
             if self._is_first_come and not future.is_done:
-                self._hub.leave_to_idle_ranks((future,))
+                self._hub.time_limits.leave_to_idle_ranks((future,))
                 if self.arrived:
                     return True
             if not future.is_done and self._hub.run_here(future, deadline):

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from scoop_mpi.engine.hub import OVERDUE, Hub
+from scoop_mpi.engine.hub import Hub
+from scoop_mpi.engine.time_limits import OVERDUE
 from scoop_mpi.errors import TimeoutError, from_call
 from scoop_mpi.results.arrivals import Arrivals
 from scoop_mpi.tasks.dependencies import are_futures_among
@@ -96,7 +97,7 @@ class SubmittedMap:
                     del outcomes  # the consumer's alone while the next ones are waited for
                 if left and self._is_watched_here():
                     if is_first_come:
-                        self._hub.leave_to_idle_ranks((span,))
+                        self._hub.time_limits.leave_to_idle_ranks((span,))
                         if inbox:
                             continue
                     self._hub.advance(span, self._waiter, deadline)
@@ -130,7 +131,7 @@ class SubmittedMap:
         """
         values, failures = outcomes.open()
         del outcomes  # what a call raises that is made here holds this frame
-        if self._hub.has_futures and Future in set(map(type, values)):
+        if self._hub.bell.has_futures and Future in set(map(type, values)):
             values = list(values)
             for offset in range(len(values)):
                 if type(values[offset]) is Future:
@@ -288,7 +289,7 @@ def _submitted(
     reduction: Callable[[Any, Any], Any] | None = None,
     window_size: int = 1,
 ) -> SubmittedMap:
-    if hub.has_futures and are_futures_among(calls, star):
+    if hub.bell.has_futures and are_futures_among(calls, star):
         return FuturesMap(hub, function, calls, star)
     return SubmittedMap(hub, function, calls, star, reduction, window_size)
 
