@@ -108,10 +108,15 @@ class Window:
         claims, keep = starmap(self.pending.popleft, repeat(())), self.values.append
         star, sealer = self.span.star, self.span.sealer
         if sealer is not None:
-            plain = PLAIN
+            last_plain: type = type(
+                None
+            )  # as a rule all are of one type, and to compare takes less time
             for call in claims:
                 value = function(*call) if star else function(call)
-                if type(value) in plain:
+                if type(value) is last_plain:
+                    keep(value)
+                elif type(value) in PLAIN:
+                    last_plain = type(value)
                     keep(value)
                 else:
                     holder = [outcome_of(value)]

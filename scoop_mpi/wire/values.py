@@ -8,7 +8,7 @@ plain and can't change.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import starmap
 from pickle import PickleBuffer
 from typing import Any
@@ -26,6 +26,8 @@ from scoop_mpi.wire.serializer import (
     encode,
     encode_error,
 )
+
+_MOST_LOOKED_AT = 64  # items of a container, for what may be copied without need
 
 
 class SealedValue:
@@ -69,12 +71,13 @@ class Sealer:
         kind = type(value)
         if kind in PLAIN or (kind is tuple and are_unchangeable(value)):
             return value
-        is_new = sys.getrefcount(value) <= self._references
+        # Before it is pickled, for that makes new references.
+        is_own = sys.getrefcount(value) <= self._references and _is_nobody_elses(value)
         try:
             data, buffers = encode(value)
         except SerializationError as error:
             return SealedValue(str(error))
-        if buffers and not (is_new and _owns_its_data(value)):
+        if buffers and not is_own:
             buffers = tuple(map(_copied, buffers))
         return SealedValue((data, buffers))
 
@@ -93,6 +96,33 @@ class Sealer:
 
 def _copied(buffer: Buffer) -> Buffer:
     return buffer if type(buffer) is Keeper else PickleBuffer(bytearray(bytes_of(buffer)))
+
+
+def _is_nobody_elses(value: Any) -> bool:
+    """Say whether nobody can change a value to which nobody else refers.
+
+    That is an array with memory of its own, or a small container that holds, beside what is plain,
+    only such arrays, to which nobody else refers either.
+    """
+    kind = type(value)
+    if kind is not tuple and kind is not list and kind is not dict:
+        return _owns_its_data(value)
+    if len(value) > _MOST_LOOKED_AT or (kind is dict and not PLAIN.issuperset(map(type, value))):
+        return False
+    places: Iterable[Any] = value if kind is dict else range(len(value))
+    return all(
+        type(value[place]) in PLAIN
+        or (_references_within(value, place) <= _REFERENCES_WITHIN and _owns_its_data(value[place]))
+        for place in places
+    )
+
+
+def _references_within(container: Any, place: Any) -> int:
+    """Count the references to what lies in a container."""
+    return sys.getrefcount(container[place])
+
+
+_REFERENCES_WITHIN = _references_within([object()], 0)  # if it lies there alone
 
 
 def _owns_its_data(value: Any) -> bool:

@@ -107,6 +107,9 @@ def test_a_reduction_may_return_what_it_uses_again() -> None:
     assert values_of(str, list(range(4)), reduction=add_up) == ["((0 1) (2 3))"]
 
 
+SHARED = [np.arange(LARGE)]
+
+
 def buffers_of(value: Any) -> tuple[Any, ...]:
     assert isinstance(value, SealedValue)
     assert not isinstance(value.payload, str)
@@ -129,12 +132,56 @@ def test_a_new_array_is_not_copied() -> None:
 
 
 @pytest.mark.parametrize(
+    "hold",
+    [
+        lambda array: (1, array),
+        lambda array: [array, "text"],
+        lambda array: {"a": None, "b": array},
+        lambda array: (array, 1.5, b"bytes"),
+    ],
+)
+def test_nor_is_a_new_array_in_a_new_container(hold: Any) -> None:
+    address: list[int] = []
+
+    def make() -> Any:
+        array = np.arange(LARGE)
+        address.append(array.ctypes.data)
+        return hold(array)
+
+    (in_map,) = map(SEALER.value, starmap(make, ((),)))
+    alone = SEALER.take([make()])
+    for value, where in zip((in_map, alone), address, strict=True):
+        (buffer,) = buffers_of(value)
+        assert np.frombuffer(bytes_of(buffer), np.uint8).ctypes.data == where
+
+
+def test_each_of_two_new_arrays_is_its_own() -> None:
+    (value,) = map(SEALER.value, starmap(lambda: (np.arange(LARGE), np.ones(LARGE)), ((),)))
+    assert all(isinstance(bytes_of(buffer).obj, np.ndarray) for buffer in buffers_of(value))
+
+
+def test_what_is_in_a_container_twice_is_copied() -> None:
+    def twice() -> Any:
+        array = np.arange(LARGE)
+        return array, array
+
+    (value,) = map(SEALER.value, starmap(twice, ((),)))
+    assert not any(isinstance(bytes_of(buffer).obj, np.ndarray) for buffer in buffers_of(value))
+
+
+@pytest.mark.parametrize(
     "make",
     [
         lambda: SCRATCH,
         lambda: SCRATCH[:],
         lambda: SCRATCH.reshape(2, -1),
         lambda: [SCRATCH],
+        lambda: (1, SCRATCH),
+        lambda: {"a": 1, "b": SCRATCH},
+        lambda: [np.arange(LARGE), SCRATCH[:]],
+        lambda: (1, [SCRATCH]),
+        lambda: (Box(SCRATCH),),
+        lambda: SHARED,
         lambda: np.arange(2 * LARGE)[::2],
     ],
 )
