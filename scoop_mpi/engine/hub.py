@@ -79,7 +79,7 @@ class Hub(Greenlets):
         super().__init__(runtime, _LEVELS if self._runs_tasks else 0)
         self._queues.on_ready_elsewhere = self.waiting_threads.notify_all
         self.logger = logger
-        self.bell = Bell(self, runtime, self._queues.ready, self._attend)
+        self.bell = Bell(self, runtime, self._queues.ready, lambda: self.gate.attend())
         self._use_queues()
         self.turns = Turns(runtime.clock)  # of the program's other threads
         self.watch_lock = threading.Lock()
@@ -648,9 +648,6 @@ class Hub(Greenlets):
             self.runtime.reserve(has_calls=bool(self.queue))
             patient_until = ready_by
         return max(min(ready_by, patient_until) - now, 0.0)
-
-    def _attend(self) -> None:
-        self.gate.attend()
 
     def _attend_signals(self) -> None:
         """Run handlers of signals: a job. What they raise is for the program, where it waits."""
