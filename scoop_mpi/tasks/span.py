@@ -12,11 +12,11 @@ A span never has to be cut into chunks beforehand, because its calls are claimed
                                                              the bulk first, windows last
 
 `Window` is the stretch that one greenlet works off. Its calls lie in a deque, and a loop claims
-each as it gets to it. (A loop in C, ``values.extend(map(function, ...))``, is no faster for
-functions in Python, and swallows a StopIteration that a call raises.) So a thief may still take
-what the loop has not reached, from the other end, although the loop runs in another thread or is
-suspended amid a call: each pop of a deque is atomic. Windows grow until one takes about a
-millisecond; a long call's window is one call.
+each as it gets to it. (A loop in C, ``values.extend(map(function, ...))``, takes longer, and
+swallows a StopIteration that a call raises.) So a thief may still take what the loop has not
+reached, from the other end, although the loop runs in another thread or is suspended amid a call:
+each pop of a deque is atomic. Windows grow until one takes about a millisecond; a long call's
+window is one call.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import repeat, starmap
-from typing import Any
+from typing import Any, NoReturn
 
 from scoop_mpi.errors import (
     CallableWrapper,
@@ -100,37 +100,33 @@ class Window:
         finally:
             del self  # errors hold this frame: a cycle would keep what calls had in their locals
 
-    def _make_calls(self, function: Callable[..., Any]) -> None:
+    def _make_calls(self, function: Callable[..., Any]) -> NoReturn:
         """Make calls until one raises, or there is none left to claim, which raises IndexError.
 
         A value of a stolen span's is sealed before the next call begins: that may change it.
         """
-        claims, keep = starmap(self.pending.popleft, repeat(())), self.values.append
-        star, sealer = self.span.star, self.span.sealer
+        pending, values, star, sealer = self.pending, self.values, self.span.star, self.span.sealer
         if sealer is not None:
-            last_plain: type = type(
-                None
-            )  # as a rule all are of one type, and to compare takes less time
-            for call in claims:
-                value = function(*call) if star else function(call)
+            # As a rule all values are of one type, and to compare takes less time than to look up.
+            last_plain: type = type(None)
+            while True:
+                value = function(*pending.popleft()) if star else function(pending.popleft())
                 if type(value) is last_plain:
-                    keep(value)
+                    values.append(value)
                 elif type(value) in PLAIN:
                     last_plain = type(value)
-                    keep(value)
+                    values.append(value)
                 else:
                     holder = [outcome_of(value)]
                     value = None
                     self.sealed = True
-                    keep(sealer.take(holder))
-            return
+                    values.append(sealer.take(holder))
         del self  # see `run`
         if star:
-            for call in claims:
-                keep(function(*call))
-        else:
-            for call in claims:
-                keep(function(call))
+            while True:
+                values.append(function(*pending.popleft()))
+        while True:
+            values.append(function(pending.popleft()))
 
     def _fail(self, error: BaseException) -> None:
         sealer = self.span.sealer
