@@ -33,7 +33,10 @@ napoleon_numpy_docstring = False
 # The parameter callable_ is no reference to something called callable.
 strip_signature_backslash = True
 # Python's own names are not linked to: their index would have to be fetched at each build.
-nitpick_ignore_regex = [(r"py:class", r"(collections\.abc|logging)\..*")]
+nitpick_ignore_regex = [
+    (r"py:class", r"(collections\.abc|concurrent\.futures|logging)\..*"),
+    (r"py:exc", r"BrokenExecutor|multiprocessing\..*"),
+]
 
 # Dashes only: quotation marks and dots stay as they are typed, and as messages have them.
 smartquotes_action = "D"

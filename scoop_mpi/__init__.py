@@ -16,6 +16,9 @@ job, as SCOOP's do:
     DEBUG        whether ``--debug`` was given
     MAIN_MODULE  the name under which this rank has imported the program
     logger       the log, each line with time, rank, host and module
+
+`MPIPoolExecutor` is the ranks as an executor of `concurrent.futures`, `Pool` as a pool of
+`multiprocessing`.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
     from scoop_mpi.current import RankInfo
     from scoop_mpi.errors import NotStartedProperly, RemoteTraceback, SerializationError
+    from scoop_mpi.fronts.executor import MPIPoolExecutor
+    from scoop_mpi.fronts.pool import Pool
 
     IS_ORIGIN: bool
     IS_RUNNING: bool
@@ -48,7 +53,9 @@ __all__ = [
     "IS_RUNNING",
     "MAIN_MODULE",
     "SIZE",
+    "MPIPoolExecutor",
     "NotStartedProperly",
+    "Pool",
     "RemoteTraceback",
     "SerializationError",
     "__version__",
@@ -57,9 +64,19 @@ __all__ = [
 ]
 
 
+_FRONTS = {
+    "MPIPoolExecutor": "scoop_mpi.fronts.executor",
+    "Pool": "scoop_mpi.fronts.pool",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _FRONTS:
+        from importlib import import_module
+
+        return getattr(import_module(_FRONTS[name]), name)
     import logging
 
     from scoop_mpi import current, errors

@@ -13,6 +13,7 @@ import pytest
 pytest.register_assert_rewrite("tests.launch")
 
 MPI_TESTS = Path(__file__).parent / "mpi"
+LIBRARY_TESTS = Path(__file__).parent / "libraries"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,8 +36,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """With --with-mpi collect tests/mpi only, else all but it.
 
     All ranks have to run the tests of tests/mpi together, and no others. tests/test_mpi_suite.py
-    starts such runs.
+    starts such runs. Those of tests/libraries need heavy packages, and run where they are asked
+    for.
     """
+    if collection_path == LIBRARY_TESTS:
+        asked_for = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
+        if not any(LIBRARY_TESTS in (path, *path.parents) for path in asked_for):
+            return True
     if collection_path.is_dir() and collection_path in MPI_TESTS.parents:
         return None
     is_mpi_test = MPI_TESTS in (collection_path, *collection_path.parents)

@@ -68,6 +68,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         found.interactive,
         found.strict,
         found.root,
+        found.mpi4py_alias,
     )
     asked = Start(
         found.n,

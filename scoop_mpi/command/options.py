@@ -246,6 +246,11 @@ def _rank_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
             action="store_false",
             help="leave `import scoop` to an installed SCOOP; else it gives scoop_mpi",
         ),
+        group.add_argument(
+            "--mpi4py-alias",
+            action="store_true",
+            help="have `import mpi4py.futures` give scoop_mpi's executor",
+        ),
     ]
 
 

@@ -30,6 +30,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from threading import get_ident
@@ -44,7 +45,7 @@ from scoop_mpi.engine.signals import Gate
 from scoop_mpi.engine.time_limits import OVERDUE, Idle, TimeLimits
 from scoop_mpi.engine.turns import Turns
 from scoop_mpi.engine.waiting import ThreadWaiter, Waiter
-from scoop_mpi.errors import CancelledError, Interrupt, TimeoutError
+from scoop_mpi.errors import CancelledError, Interrupt, SerializationError, TimeoutError
 from scoop_mpi.state.agenda import Agenda
 from scoop_mpi.state.policy import MOST_SUSPENDED
 from scoop_mpi.state.queues import ImportGuard
@@ -92,6 +93,7 @@ class Hub(Greenlets):
         self._polling_since: float | None = None
         self._calling_back: set[int] = set()  # threads of the program's
         self._callbacks_running = 0  # greenlets
+        self._helpers: dict[Waiter, None] = {}  # threads of ours that help out
         self._yielding: list[GreenletWaiter] = []  # who polls, and lets a task run
         self._experience = runtime.worker.experience
         self._agenda = Agenda(self._queues, self._experience, runtime.size, self._runs_tasks)
@@ -140,8 +142,23 @@ class Hub(Greenlets):
             return
         if isinstance(task, Future):
             self.bell.has_futures = True
-            self.runtime.worker.sharing.seal_elsewhere(task)
+            with suppress(SerializationError):  # it can still be made here
+                self.runtime.worker.sharing.seal_elsewhere(task)
         self._queues.put_elsewhere(task)
+
+    def leave_to_others(self, future: Future) -> None:
+        """Submit a new future whose call the main thread is not to make.
+
+        The other ranks may, and here who waits for it in another thread. So it has to be such that
+        it can be sent; futures among its arguments stand for nothing.
+
+        Raises:
+            SerializationError: there are other ranks, and its function can't be sent to them.
+            CancelledError: the program has ended.
+        """
+        self.bell.has_futures = True
+        self.runtime.worker.sharing.seal_elsewhere(future)
+        self._queues.put_elsewhere(future)
 
     def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future:
         """Return the future of a new call, which is ready once the futures among its arguments are.
@@ -339,6 +356,56 @@ class Hub(Greenlets):
         finally:
             self._end_in_thread()
             del future
+        return True
+
+    def help(self, future: Future) -> None:
+        """Return once `future` is done; meanwhile make calls in the main thread's place.
+
+        For a thread beside a task that waits for this future in a way of its own, such as a lock.
+        What lies in the main thread's queue then, another rank may wait for just so.
+
+        Raises:
+            CancelledError: the program has ended.
+        """
+        waiter = self.waiter(awaited=(future,))
+        future.watch(waiter, self)
+        self._helpers[waiter] = None
+        try:
+            while not (future.is_done or self.run_here(future)):
+                if not self._run_newest_in_thread():
+                    waiter.wait(None)
+        finally:
+            del self._helpers[waiter]
+            future.unwatch(waiter)
+            del future, waiter
+
+    def call_helpers(self) -> None:
+        """Have those look again who help out, if there is something to do. For the pump."""
+        if self._helpers and self.queue:
+            for waiter in list(self._helpers):
+                waiter.notify()
+
+    def _run_newest_in_thread(self) -> bool:
+        """Make calls of the newest task in the main thread's queue; return whether it has."""
+        try:
+            task = next(reversed(self.queue), None)
+        except RuntimeError:  # the main thread has changed it just now
+            return True
+        if task is None or not self._may_begin_in_thread():
+            return False
+        try:
+            if isinstance(task, Span):
+                task.open(self.runtime.worker.functions)
+                window = task.claim()
+                if window is None:
+                    self._queues.forget(task)
+                else:
+                    self._run_window(window)
+            elif self.claim(task):
+                self._run_noting(task, _call)
+        finally:
+            self._end_in_thread()
+            del task
         return True
 
     def _run_noting(self, future: Future, run: Callable[[Callable[[], object]], object]) -> None:
@@ -742,6 +809,13 @@ class Hub(Greenlets):
     def _send_values(self) -> None:
         is_low = self._agenda.is_low(len(self._parked), self._job_seconds)
         self.runtime.step(keep=1, is_low=is_low)
+
+    @property
+    def is_in_task(self) -> bool:
+        """Whether the calling thread is within a task, rather than in the program's own lines."""
+        if self._is_elsewhere_thread():
+            return self.turns.is_mine()
+        return self._is_task_running or self.depth > 0
 
     def _is_elsewhere_thread(self) -> bool:
         return get_ident() != self.thread

@@ -31,9 +31,18 @@ Handler = Callable[[int, FrameType | None], Any]
 # Hardly anybody uses it, and by default it does nothing.
 KNOCK = signal.SIGURG
 
-# What runs the program: parts of Python's library may have been called from there alone.
-_JOB = os.path.join(os.path.dirname(os.path.dirname(__file__)), "job")
-_RUNNERS = tuple(os.path.join(_JOB, name) for name in ("program.py", "console.py", "ending.py"))
+# What runs the program, or waits for it: parts of Python's library may have been called from there
+# alone.
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+_RUNNERS = tuple(
+    os.path.join(_PACKAGE, *place)
+    for place in (
+        ("job", "program.py"),
+        ("job", "console.py"),
+        ("job", "ending.py"),
+        ("fronts", "waits.py"),
+    )
+)
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _PACKAGES = (os.path.join(_LIBRARY, "site-packages"), os.path.join(_LIBRARY, "dist-packages"))
 

@@ -23,6 +23,7 @@ class Config(NamedTuple):
         is_interactive: whether a prompt follows the program.
         is_strict: whether calls get and return copies also where they stay on their rank.
         root: whether rank 0 runs tasks; see `policy.only_serves`.
+        has_mpi4py_alias: whether ``import mpi4py.futures`` gives scoop_mpi.
         without_effect: options of the command line that come too late here.
     """
 
@@ -35,4 +36,5 @@ class Config(NamedTuple):
     is_interactive: bool = False
     is_strict: bool = False
     root: RootsPart = "auto"
+    has_mpi4py_alias: bool = False
     without_effect: tuple[str, ...] = ()

@@ -134,6 +134,10 @@ def _prepare(config: Config, transport: Transport, logger: logging.Logger) -> Ra
     idle = Backoff(ranks_per_core)
     if config.has_scoop_alias:
         scoop_alias.install()
+    if config.has_mpi4py_alias:
+        from scoop_mpi.fronts import mpi4py_futures  # not above: few want it
+
+        mpi4py_futures.install()
     program = config.program
     if program.is_standard_input:
         text = standard_streams.read_program(logger) if transport.rank == ROOT_RANK else b""
@@ -417,6 +421,7 @@ class Rank:
             else:
                 moved = self._runtime.step(is_low=is_low, is_pump=True)
         self.hub.gate.knock()
+        self.hub.call_helpers()
         if self._runtime.is_stopping:
             self._report_running()
         self._abort_if_late()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from scoop_mpi.errors import CallableWrapper, SerializationError
@@ -135,16 +136,20 @@ class Giver:
             else:
                 is_needed |= type(task) is Future and type(task.call[1]) is SealedAhead
         for futures in unsealed.values():
-            self.seal_futures_ahead(futures)
+            with suppress(
+                SerializationError
+            ):  # it will be said when one is given, or they run here
+                self.seal_futures_ahead(futures)
         return is_needed or bool(unsealed)
 
     def seal_futures_ahead(self, futures: list[Future]) -> None:
-        """Seal futures of one function. Who has claimed one meanwhile is not disturbed."""
+        """Seal futures of one function. Who has claimed one meanwhile is not disturbed.
+
+        Raises:
+            SerializationError: the function can't be sent.
+        """
         calls = [_call_to_send(future.call) for future in futures]
-        try:
-            sealed = self._functions.seal(calls[0][0])
-        except SerializationError:
-            return  # it will be said when they are given away, or they run here
+        sealed = self._functions.seal(calls[0][0])
         column = pack_calls([arguments for _, arguments in calls], star=True)
         for place, future in enumerate(futures):
             if not future.is_done:

@@ -135,7 +135,11 @@ class Sharing:
         self.should_seal_ahead = self._giver.seal_ahead(oldest)
 
     def seal_elsewhere(self, future: Future) -> None:
-        """Seal a future of another thread's, which is about to be submitted, in that thread."""
+        """Seal a future of another thread's, which is about to be submitted, in that thread.
+
+        Raises:
+            SerializationError: its function can't be sent.
+        """
         if self._size > 1 and not self._giver.spare(future, may_pickle=False):
             self._giver.seal_futures_ahead([future])
 

@@ -115,6 +115,7 @@ NO_MESSAGES = {
     "how a remote traceback begins; see manual/pitfalls.md": ("On rank ... (...):",),
     "how it is said which rank could not import the program": ("...scoop_mpi: rank ... (...) ...",),
     "what -i greets with": ("scoop_mpi ..., number of ranks", ".... Python ..."),
+    "the name of a thread": ("scoop_mpi executor: ...",),
     "a program": ("from scoop_mpi import futures, shared",),
     "a module's docstring": ("SCOOP's names, as scoop_mpi has them.",),
     "an MPI and its version": ("... (MPI ...",),

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "scoop_mpi"
 # Beside the folders, and what design.md calls their layers.
-BESIDE = {"__main__": "command", "__init__": "public", "_version": "base"}
+BESIDE = {"__main__": "command", "__init__": "fronts", "_version": "base"}
 ROW = re.compile(r"^\| `?(\w+)(?:/`)? \|[^|]*\|(.*)\|$", re.MULTILINE)
 
 

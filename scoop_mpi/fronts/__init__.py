@@ -1,0 +1,1 @@
+"""Fronts: the ranks of the job, by the names and rules of other libraries."""
