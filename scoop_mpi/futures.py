@@ -23,7 +23,7 @@ from scoop_mpi.errors import (
     users_stacklevel,
 )
 from scoop_mpi.results.arrivals import Arrivals
-from scoop_mpi.results.maps import buffered_map, submitted
+from scoop_mpi.results.maps import buffered_map, check_sizes, submitted
 from scoop_mpi.tasks.dependencies import HOLDERS
 from scoop_mpi.tasks.future import Future, KeywordCall, check_timeout
 from scoop_mpi.tasks.rebound import warn_of
@@ -220,9 +220,7 @@ def map(
         ValueError: `buffersize` or `chunksize` is less than 1, or `timeout` is nan.
     """
     _check(func, iterables, "map")
-    for name, value in (("buffersize", buffersize), ("chunksize", chunksize)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
+    check_sizes(buffersize=buffersize, chunksize=chunksize)
     check_timeout(timeout)
     if current.hub is None:
         warnings.warn(

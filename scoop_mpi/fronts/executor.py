@@ -40,6 +40,7 @@ from scoop_mpi.errors import (
     users_stacklevel,
 )
 from scoop_mpi.fronts import waits
+from scoop_mpi.results.maps import check_sizes
 from scoop_mpi.shared import SharedElementEncapsulation
 from scoop_mpi.tasks.future import Future, KeywordCall
 
@@ -76,8 +77,7 @@ class MPIPoolExecutor(concurrent.futures.Executor):
         *,
         root_works: bool = False,
     ) -> None:
-        if max_workers is not None and max_workers < 1:
-            raise ValueError(f"max_workers must be at least 1, not {max_workers}")
+        check_sizes(max_workers=max_workers)
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {initializer!r}")
         self._initializer = None if initializer is None else _Initializer(initializer, initargs)
@@ -161,14 +161,12 @@ class MPIPoolExecutor(concurrent.futures.Executor):
         Raises:
             RuntimeError: the executor has been shut down.
             BrokenExecutor: its initializer has failed.
+            ValueError: `chunksize` or `buffersize` is less than 1.
             TimeoutError: (from the iterator) a result was not there in time.
         """
-        if chunksize < 1:
-            raise ValueError("chunksize must be >= 1.")
+        check_sizes(chunksize=chunksize, buffersize=buffersize)
         self._calls.check()
         if self._is_limited:
-            if buffersize is not None and buffersize < 1:
-                raise ValueError(f"buffersize must be at least 1, not {buffersize}")
             return self._submitted_map(fn, iterables, timeout, buffersize)
         function = self._with_initializer(fn)
         results = (

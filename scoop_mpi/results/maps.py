@@ -262,6 +262,17 @@ class FuturesMap(SubmittedMap):
         self._futures.clear()
 
 
+def check_sizes(**sizes: int | None) -> None:
+    """Refuse sizes that are less than 1.
+
+    Raises:
+        ValueError: one of them is.
+    """
+    for name, size in sizes.items():
+        if size is not None and size < 1:
+            raise ValueError(f"{name} must be at least 1, not {size}")
+
+
 def submitted(
     hub: Hub,
     function: Callable[..., Any],

@@ -26,6 +26,10 @@ def square(x):
 def rank_of(_):
     return scoop_mpi.worker[0]
 
+def rank_after(seconds):
+    time.sleep(seconds)
+    return scoop_mpi.worker[0]
+
 def fail(x):
     if x == 7:
         raise ValueError(x)
@@ -68,7 +72,7 @@ def test_what_parallel_does(ranks: int, write_program: WriteProgram) -> None:
                         delayed(square)(x) for x in range(50)
                     )
                     assert sorted(given) == [x * x for x in range(50)]
-                    ranks = set(Parallel()(delayed(rank_of)(x) for x in range(50)))
+                    ranks = set(Parallel()(delayed(rank_after)(0.02) for x in range(50)))
                     assert len(ranks) > 1, ranks
                     try:
                         Parallel(timeout=0.2)(delayed(doze)(2) for _ in range(3))
