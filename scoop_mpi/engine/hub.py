@@ -387,6 +387,8 @@ class Hub(Greenlets):
 
     def _run_newest_in_thread(self) -> bool:
         """Make calls of the newest task in the main thread's queue; return whether it has."""
+        if not self._runs_tasks:
+            return False
         try:
             task = next(reversed(self.queue), None)
         except RuntimeError:  # the main thread has changed it just now
