@@ -359,7 +359,7 @@ class Hub(Greenlets):
         return True
 
     def help(self, future: Future) -> None:
-        """Return once `future` is done; meanwhile make calls in the main thread's place.
+        """Return once `future` is done; meanwhile make whatever calls wait here.
 
         For a thread beside a task that waits for this future in a way of its own, such as a lock.
         What lies in the main thread's queue then, another rank may wait for just so.
@@ -372,7 +372,7 @@ class Hub(Greenlets):
         self._helpers[waiter] = None
         try:
             while not (future.is_done or self.run_here(future)):
-                if not self._run_newest_in_thread():
+                if not self._run_any_in_thread():
                     waiter.wait(None)
         finally:
             del self._helpers[waiter]
@@ -380,18 +380,21 @@ class Hub(Greenlets):
             del future, waiter
 
     def call_helpers(self) -> None:
-        """Have those look again who help out, if there is something to do. For the pump."""
-        if self._helpers and self.queue:
+        """Have those look again who help out, if there is something to do."""
+        if self._helpers and (self.elsewhere or self.queue):
             for waiter in list(self._helpers):
                 waiter.notify()
 
-    def _run_newest_in_thread(self) -> bool:
-        """Make calls of the newest task in the main thread's queue; return whether it has."""
+    def _run_any_in_thread(self) -> bool:
+        """Make calls of a task that waits here, whoever has submitted it; return whether it has.
+
+        Of the threads' tasks the oldest, or else of the main thread's the newest.
+        """
         if not self._runs_tasks:
             return False
         try:
-            task = next(reversed(self.queue), None)
-        except RuntimeError:  # the main thread has changed it just now
+            task = next(iter(self.elsewhere), None) or next(reversed(self.queue), None)
+        except RuntimeError:  # another thread has changed it just now
             return True
         if task is None or not self._may_begin_in_thread():
             return False

@@ -348,6 +348,7 @@ class _Calls:
             return
         if self._has_helper:
             self._to_help.put(task)
+            self._hub.call_helpers()
 
     def _start_threads(self) -> None:
         threads = [threading.Thread(target=self._settle_all, daemon=True)]
