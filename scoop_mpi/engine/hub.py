@@ -396,22 +396,18 @@ class Hub(Greenlets):
             task = next(iter(self.elsewhere), None) or next(reversed(self.queue), None)
         except RuntimeError:  # another thread has changed it just now
             return True
-        if task is None or not self._may_begin_in_thread():
+        if task is None:
             return False
         try:
-            if isinstance(task, Span):
-                task.open(self.runtime.worker.functions)
-                window = task.claim()
-                if window is None:
-                    self._queues.forget(task)
-                else:
-                    self._run_window(window)
-            elif self.claim(task):
-                self._run_noting(task, _call)
+            if not isinstance(task, Span):
+                return self._run_in_thread(task)
+            if not task.unclaimed:
+                self._queues.forget(task)
+                return True
+            task.open(self.runtime.worker.functions)
+            return self._run_some_of(task)
         finally:
-            self._end_in_thread()
             del task
-        return True
 
     def _run_noting(self, future: Future, run: Callable[[Callable[[], object]], object]) -> None:
         """Run a future, and note how long it takes, if anybody wants to know.

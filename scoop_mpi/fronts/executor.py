@@ -453,11 +453,13 @@ class _Calls:
             self._end_if_done()
 
     def _drop_cancelled(self) -> None:
-        for entry in list(self._backlog):
+        backlog, self._backlog = self._backlog, deque()
+        for entry in backlog:
             if entry[0].cancelled():
-                self._backlog.remove(entry)
                 self._pending.pop(entry[0], None)
                 entry[0].set_running_or_notify_cancel()
+            else:
+                self._backlog.append(entry)
 
     def _end_if_done(self) -> None:
         """Have the threads end if nothing is left to do. The lock is held."""

@@ -136,9 +136,8 @@ class Giver:
             else:
                 is_needed |= type(task) is Future and type(task.call[1]) is SealedAhead
         for futures in unsealed.values():
-            with suppress(
-                SerializationError
-            ):  # it will be said when one is given, or they run here
+            # What can't be sealed is said when one is given away, or they run here.
+            with suppress(SerializationError):
                 self.seal_futures_ahead(futures)
         return is_needed or bool(unsealed)
 
