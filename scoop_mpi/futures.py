@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from itertools import islice
 from threading import get_ident
 from typing import Any, NamedTuple
@@ -170,15 +171,19 @@ def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         func = KeywordCall(func, **kwargs)
         if not HOLDERS.isdisjoint(builtins.map(type, kwargs.values())):
             return running().submit(func, args)
-    if (
-        type(args[0]) in HOLDERS  # the same, for one argument in less time
-        if len(args) == 1
-        else not HOLDERS.isdisjoint(builtins.map(type, args))
-    ):
+    match args:  # the same in each case, in the least time
+        case (first,):
+            may_hold_futures = type(first) in HOLDERS
+        case (first, second):
+            may_hold_futures = type(first) in HOLDERS or type(second) in HOLDERS
+        case _:
+            may_hold_futures = not HOLDERS.isdisjoint(builtins.map(type, args))
+    if may_hold_futures:
         return running().submit(func, args)
     future = Future()  # `Future.of`, written out: this is the path of every nested task
     future._function = func
     future._arguments = args
+    future._context = copy_context()
     future._watchers = None
     if hub.is_alone or get_ident() == hub.thread:
         hub.ready[future] = None

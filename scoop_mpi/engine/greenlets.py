@@ -14,6 +14,7 @@ import math
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from threading import get_ident
 
 from greenlet import getcurrent, greenlet
@@ -42,6 +43,7 @@ class Greenlets(HotPath):
         runtime: see above.
         pump: what does the rank's duties while the hub isn't in charge, if anything does.
         is_in_charge: whether the hub is, rather than user code.
+        program_context: the program's context variables, as they were when it last waited.
         running: what has begun on each job greenlet, and not ended.
         waiting_threads: the waiters of the program's other threads.
     """
@@ -64,6 +66,7 @@ class Greenlets(HotPath):
         "_sequence",
         "is_in_charge",
         "jobs_begun",
+        "program_context",
         "pump",
         "queue",
         "running",
@@ -82,6 +85,7 @@ class Greenlets(HotPath):
         self.running: dict[greenlet, Task] = {}
         self.waiting_threads = WaitingThreads()
         self._main = getcurrent()
+        self.program_context = copy_context()
         self._pool: list[greenlet] = []  # job greenlets without a job
         self._parked: dict[GreenletWaiter, None] = {}
         self._notified: deque[GreenletWaiter] = deque()
@@ -126,6 +130,8 @@ class Greenlets(HotPath):
             raise RuntimeError(WAITING_WHILE_PICKLING)
         depth, limit = self.depth, self.depth_limit
         waiter.greenlet = getcurrent()
+        if waiter.greenlet is self._main:
+            self.program_context = copy_context()
         self._parked[waiter] = None
         if is_users and self.runtime.is_stopping:  # only now: `cancel_parked` goes by who is there
             del self._parked[waiter]
@@ -171,9 +177,7 @@ class Greenlets(HotPath):
     def _start(self, job: Job, task: Task) -> None:
         """Have a job greenlet run `job`, which is for `task`, until that ends or waits."""
         place = self._pool.pop() if self._pool else self._new_place()
-        # Of context variables a task sees what the program has set; what it sets stays its own.
-        context = self._main.gr_context
-        place.gr_context = None if context is None else context.copy()
+        place.gr_context = self.program_context.copy()
         self.running[place] = task
         self.depth, self.depth_limit = 0, self._levels
         self.jobs_begun += 1

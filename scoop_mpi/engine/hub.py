@@ -31,7 +31,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from contextvars import copy_context
 from functools import partial
 from threading import get_ident
 from typing import Any, cast
@@ -400,11 +399,11 @@ class Hub(Greenlets):
             return False
         try:
             if not isinstance(task, Span):
-                return self._run_in_thread(task)
+                return self.program_context.copy().run(self._run_in_thread, task)
             if not task.unclaimed:
                 self._queues.forget(task)
                 return True
-            task.open(self.runtime.worker.functions)
+            task.open(self.runtime.worker.functions, self.program_context)
             return self._run_some_of(task)
         finally:
             del task
@@ -462,17 +461,14 @@ class Hub(Greenlets):
         return True
 
     def _run_on_this_stack(self, run: Callable[[], object]) -> None:
-        """Run one task more on this stack.
-
-        Context variables that it sets stay its own, as does an event loop.
-        """
+        """Run one task more on this stack, without the event loop that is there."""
         depth, limit = self.depth, self.depth_limit
         self.depth = depth + 1
         if depth >= limit:  # it has been looked at
             self.depth_limit = depth + _LEVELS
         loop = event_loops.take_away()
         try:
-            copy_context().run(run)
+            run()
         finally:
             event_loops.put_back(loop)
             self.depth, self.depth_limit = depth, limit
@@ -616,7 +612,7 @@ class Hub(Greenlets):
 
     def _work_off(self, span: Span) -> None:
         """Run the calls of a span until none is left: a job."""
-        span.open(self.runtime.worker.functions)
+        span.open(self.runtime.worker.functions, self.program_context)
         while (window := span.claim()) is not None:
             self._run_window(window)
             self._expire_deadlines()

@@ -24,6 +24,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
+from contextvars import Context, copy_context
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -578,28 +579,33 @@ class _Initializer:
         self.name = describe_callable(function)
         self.call = call if is_alone else SharedElementEncapsulation(call)
 
-    def run_once(self) -> None:
+    def run_once(self) -> Context:
         """Run it, if it has not been on this rank.
+
+        Returns:
+            The context variables as it has left them: the calls begin with a copy.
 
         Raises:
             _InitializerFailed: it has failed.
         """
         with _initializing:
             if self.key not in _initialized:
-                _initialized[self.key] = None  # so that calls which it makes itself go on
+                context = copy_context()
+                _initialized[self.key] = context  # so that calls which it makes itself go on
                 try:
-                    self.call()
+                    context.run(self.call)
                 except BaseException as error:
                     raise_interrupt(error)
                     _initialized[self.key] = (
                         f"the initializer {self.name} failed: {describe_error(error)}"
                     )
-            failure = _initialized[self.key]
-        if failure is not None:
-            raise _InitializerFailed(failure)
+            outcome = _initialized[self.key]
+        if isinstance(outcome, str):
+            raise _InitializerFailed(outcome)
+        return outcome
 
 
-_initialized: dict[tuple[int, int], str | None] = {}  # on this rank: how it failed, or None
+_initialized: dict[tuple[int, int], Context | str] = {}  # on this rank: or how it failed
 _initializing = threading.RLock()  # several threads of a rank may make calls
 
 
@@ -621,5 +627,5 @@ class _Prepared(CallableWrapper):
         return _Prepared, (self.func, self._initializer)
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        self._initializer.run_once()
-        return self.func(*arguments, **keywords)
+        context = self._initializer.run_once().copy()
+        return context.run(self.func, *arguments, **keywords)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Literal, NoReturn, Protocol
 
@@ -69,6 +70,7 @@ class Future:
         "__weakref__",
         "_arguments",
         "_callbacks",
+        "_context",
         "_exception",
         "_function",
         "_hub",
@@ -78,6 +80,7 @@ class Future:
 
     _function: Callable[..., Any] | None
     _arguments: tuple[Any, ...] | None
+    _context: Context | None  # the call's own: who submits it has copied theirs
     _value: Any
     _exception: BaseException | Unopened | None
     _watchers: list[Watcher] | None
@@ -93,6 +96,7 @@ class Future:
         future = cls()
         future._function = function
         future._arguments = arguments
+        future._context = copy_context()
         future._watchers = None
         return future
 
@@ -128,7 +132,15 @@ class Future:
                     hub.depth = depth + 1
                     try:
                         function = self._function  # now: `ready` may have rung, and replaced it
-                        value = function(*self._arguments)  # type: ignore[misc]
+                        context: Any = self._context
+                        # To unpack arguments behind another takes as long as all the rest.
+                        match self._arguments:
+                            case (first,):
+                                value = context.run(function, first)
+                            case (first, second):
+                                value = context.run(function, first, second)
+                            case arguments:
+                                value = context.run(function, *arguments)  # type: ignore[misc]
                         if type(value) is Future:
                             value = value.result()
                         self._value = value
@@ -136,11 +148,13 @@ class Future:
                         hub.depth = depth
                         self.complete(None, error)
                         self.call_back()
-                        value = None  # it may be a future that has failed
-                        del self  # the error holds this frame: a cycle would keep both for long
+                        # The error holds this frame: nothing here is to be kept by it, or to
+                        # hold it in turn.
+                        value = first = second = arguments = context = None
+                        del self
                         raise
                     hub.depth = depth
-                    self._exception = self._arguments = self._function = None
+                    self._exception = self._context = self._arguments = self._function = None
                     if self._watchers is not None:
                         self._announce()
                         self.call_back()
@@ -332,8 +346,10 @@ class Future:
     def run(self) -> None:
         """Make the call. The caller has claimed the future."""
         function, arguments = self.call
+        context = self._context
+        assert context is not None  # there is one until the call has been made
         try:
-            value = outcome_of(function(*arguments))
+            value = outcome_of(context.run(function, *arguments))
         except BaseException as error:
             self.complete(None, error)
             del self, function, arguments  # the error holds this frame
@@ -344,14 +360,15 @@ class Future:
         """Record the outcome, and tell the watchers. This runs no callback."""
         self._value = value
         self._exception = exception
-        self._arguments = self._function = None  # in this order: `_function` says "done"
+        # In this order: `_function` says "done".
+        self._context = self._arguments = self._function = None
         if self._watchers is not None:
             self._announce()
 
     def complete_unopened(self, outcome: Unopened) -> None:
         """Record an outcome that is still to be opened, and tell the watchers."""
         self._exception = outcome
-        self._arguments = self._function = None
+        self._context = self._arguments = self._function = None
         if self._watchers is not None:
             self._announce()
 
@@ -450,10 +467,11 @@ def _restore_carrier(
 def call_back(callback: Callable[[Future], object], future: Future) -> None:
     """Call a callback; what it raises is logged and ignored, as PEP 3148 asks.
 
-    So is SystemExit: a callback may run on any stack, and there is no telling whom it would end.
+    Context variables that it sets are its own, as a task's are. SystemExit is ignored, too: a
+    callback may run on any stack, and there is no telling whom it would end.
     """
     try:
-        callback(future)
+        copy_context().run(callback, future)
     except Interrupt:
         raise
     except BaseException:

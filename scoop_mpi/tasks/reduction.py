@@ -24,6 +24,7 @@ node to its left may fail as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from typing import Any
 
 from scoop_mpi.errors import Interrupt, from_call
@@ -161,7 +162,7 @@ class Tree:
         if type(right) is _Failed:
             return right
         try:
-            return self._operation(left, right)
+            return copy_context().run(self._operation, left, right)
         except Interrupt:  # Ctrl-C: this runs where the program waits
             raise
         except BaseException as error:

@@ -26,8 +26,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import Context, copy_context
 from itertools import repeat, starmap
-from typing import Any, NoReturn
+from typing import Any
 
 from scoop_mpi.errors import (
     CallableWrapper,
@@ -82,17 +83,20 @@ class Window:
 
         Nor what the handler of a signal raises between two calls.
         """
-        function = self.span.function
+        function, former = self.span.function, self.span.context
         if function is None:
             raise RuntimeError("the span has not been opened")
         try:
             while True:
+                context = former.copy()
                 try:
-                    self._make_calls(function)
+                    context.run(self._make_calls, function, context, former)
                 except BaseException as error:
                     if not self._has_begun_call():
-                        if isinstance(error, IndexError):
+                        if isinstance(error, IndexError) and not self.pending:
                             return  # there are none left
+                        if isinstance(error, Exception) and _differ(context, former):
+                            continue  # by values that can't be compared
                         raise
                     self._fail(error)
                     if isinstance(error, Interrupt):
@@ -100,16 +104,23 @@ class Window:
         finally:
             del self  # errors hold this frame: a cycle would keep what calls had in their locals
 
-    def _make_calls(self, function: Callable[..., Any]) -> NoReturn:
+    def _make_calls(self, function: Callable[..., Any], context: Context, former: Context) -> None:
         """Make calls until one raises, or there is none left to claim, which raises IndexError.
 
-        A value of a stolen span's is sealed before the next call begins: that may change it.
+        Or until one leaves context variables changed: what a call sets is its own. A value of a
+        stolen span's is sealed before the next call begins: that may change it.
+
+        Args:
+            function: what to call.
+            context: the one that this runs in.
+            former: what that was a copy of. To compare the two takes no time, unless a variable
+                was set: then it may raise whatever comparing the values does.
         """
         pending, values, star, sealer = self.pending, self.values, self.span.star, self.span.sealer
         if sealer is not None:
             # As a rule all values are of one type, and to compare takes less time than to look up.
             last_plain: type = type(None)
-            while True:
+            while context == former:
                 value = function(*pending.popleft()) if star else function(pending.popleft())
                 if type(value) is last_plain:
                     values.append(value)
@@ -121,11 +132,12 @@ class Window:
                     value = None
                     self.sealed = True
                     values.append(sealer.take(holder))
+            return
         del self  # see `run`
         if star:
-            while True:
+            while context == former:
                 values.append(function(*pending.popleft()))
-        while True:
+        while context == former:
             values.append(function(pending.popleft()))
 
     def _fail(self, error: BaseException) -> None:
@@ -138,6 +150,14 @@ class Window:
         """Say whether a call has been claimed that has not ended: what was raised is its error."""
         with self.span.lock:
             return len(self.values) + len(self.pending) + self.given < self.size
+
+
+def _differ(context: Context, former: Context) -> bool:
+    """Say whether a variable has another value, or one where it had none."""
+    return len(context) != len(former) or any(
+        variable not in former or former[variable] is not value
+        for variable, value in context.items()
+    )
 
 
 class Unopened:
@@ -165,6 +185,9 @@ class Span:
         reduction: of a mapReduce its reduction function.
         reduction_payload: the same, sealed.
         sealer: seals the values of a stolen span; None at its owner, which takes them as they are.
+
+    Attributes:
+        context: each call gets a copy of it. Of a stolen span only since `open`.
     """
 
     __slots__ = (
@@ -177,6 +200,7 @@ class Span:
         "_taken",
         "base",
         "calls",
+        "context",
         "count",
         "function",
         "function_payload",
@@ -223,6 +247,7 @@ class Span:
         self.reduction_payload = reduction_payload
         self.sealer = sealer
         self.outlet = outlet
+        self.context = copy_context()
         self.lock = threading.Lock()  # of the claims; held for moments, never over a user's call
         self.windows: list[Window] = []
         self.window_size = 1
@@ -304,10 +329,16 @@ class Span:
 
     # ------------------------------------------------------------ running calls here
 
-    def open(self, functions: Functions) -> None:
-        """Unseal the functions of a stolen span. What fails, every call will raise."""
+    def open(self, functions: Functions, context: Context) -> None:
+        """Unseal the functions of a stolen span. What fails, every call will raise.
+
+        Args:
+            functions: does it.
+            context: what each call gets a copy of.
+        """
         if self.function is not None or self.function_payload is None:
             return
+        self.context = context
         try:
             if self.reduction_payload is not None:
                 self.reduction = functions.open(self.reduction_payload)
@@ -372,12 +403,12 @@ class Span:
             first = min(window.failures)
             return [], {first: window.failures[first]}
         if sealer is None:
-            return reduction.fold(operation, window.start, window.values)
+            return copy_context().run(reduction.fold, operation, window.start, window.values)
         opened, unopened = open_values(column_of(window.values))
         if unopened:
             first = min(unopened)
             return [], {first: sealer.failure(unopened[first])}
-        values, failures = reduction.fold(operation, window.start, opened)
+        values, failures = copy_context().run(reduction.fold, operation, window.start, opened)
         del opened
         values.reverse()
         sealed = list(map(sealer.value, starmap(values.pop, repeat((), len(values)))))

@@ -118,6 +118,145 @@ def test_what_a_map_sets_does_not_reach_the_program(
     assert run.stdout == "import 50\n"
 
 
+COUNTS = """
+    import contextvars, operator, time
+    from scoop_mpi import MPIPoolExecutor, futures
+
+    COUNT = contextvars.ContextVar("COUNT", default=0)
+    COUNT.set(10)
+
+    def count(_=None, pause=0.0):
+        COUNT.set(COUNT.get() + 1)
+        time.sleep(pause)
+        return COUNT.get()
+
+    def count_pairs(_, __):
+        return count()
+
+    def count_below(_):
+        count()
+        below = {futures.submit(count).result(), *futures.map(count, range(3))}
+        assert COUNT.get() == 11 and below <= {11, 12}, (COUNT.get(), below)
+        return COUNT.get()
+
+    def count_and_combine(left, right):
+        count()
+        return max(left, right)
+
+    def start(step):
+        COUNT.set(COUNT.get() + step)
+
+    class Odd:
+        "Such as an array: what it is compared to gives no truth value."
+
+        def __init__(self, number):
+            self.number = number
+
+        def __eq__(self, other):
+            raise IndexError("these can't be compared")
+
+    ODD = contextvars.ContextVar("ODD")
+    ODD.set(Odd(10))
+
+    def count_odd(_):
+        ODD.set(Odd(ODD.get().number + 1))
+        return ODD.get().number
+
+    def fail_on_odd(x):
+        count()
+        if x % 2:
+            raise KeyError(x)
+        return COUNT.get()
+
+"""
+
+
+@on_ranks(1, 2, 3)
+@pytest.mark.parametrize(
+    "use",
+    [
+        "list(futures.map(count, range(100)))",
+        "list(futures.map(count_pairs, range(100), range(100)))",
+        "list(futures.map(count, range(30), [0.001] * 30))",
+        "list(futures.map_as_completed(count, range(100)))",
+        "[futures.submit(count).result() for _ in range(20)]",
+        "[futures.submit(count, None, 0.0).result() for _ in range(20)]",
+        "[f.result() for f in [futures.submit(count, n, 0.001) for n in range(40)]]",
+        "[futures.submit(count).result(timeout=30) for _ in range(20)]",
+        "list(futures.map(count_below, range(20)))",
+        "[futures.mapReduce(count, count_and_combine, range(50))]",
+        "[futures.mapReduce(count_pairs, count_and_combine, range(50), range(50))]",
+        "list(futures.map(count_odd, range(100)))",
+        "[f.result() for f in [futures.submit(fail_on_odd, n) for n in range(40)]"
+        " if f.exception() is None]",
+    ],
+)
+def test_what_a_call_sets_is_its_own(use: str, ranks: int, write_program: WriteProgram) -> None:
+    main = f"""
+    if __name__ == "__main__":
+        found = {use}
+        print(sorted(set(found)), COUNT.get())
+    """
+    run = launch(write_program(COUNTS + main), ranks=ranks, timeout=LIMIT).check()
+    assert run.stdout == "[11] 10\n"
+
+
+@on_ranks(1, 2)
+def test_what_a_callback_sets_is_its_own(ranks: int, write_program: WriteProgram) -> None:
+    main = """
+    if __name__ == "__main__":
+        seen = []
+        submitted = [futures.submit(count, n, 0.001) for n in range(10)]
+        for future in submitted:
+            future.add_done_callback(lambda future: seen.append(count()))
+        futures.wait(submitted)
+        print(sorted(set(seen)), len(seen), COUNT.get())
+    """
+    run = launch(write_program(COUNTS + main), ranks=ranks, timeout=LIMIT).check()
+    assert run.stdout == "[11] 10 10\n"
+
+
+@on_ranks(1, 2, 3)
+def test_a_call_has_the_context_of_when_it_was_submitted(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    main = """
+    def submit_and_set(step):
+        COUNT.set(100 + step)
+        first = futures.submit(count)
+        COUNT.set(200 + step)
+        return first.result() in (11, 101 + step)
+
+    if __name__ == "__main__":
+        COUNT.set(20)
+        first, rest = futures.submit(count), futures.map(count, range(50))
+        COUNT.set(30)
+        assert {first.result(), *rest} <= {11, 21}
+        second = futures.submit(count)
+        COUNT.set(40)
+        assert second.result() in (11, 31)
+        assert all(futures.map(submit_and_set, range(20)))
+        print(COUNT.get())
+    """
+    run = launch(write_program(COUNTS + main), ranks=ranks, timeout=LIMIT).check()
+    assert run.stdout == "40\n"
+
+
+@on_ranks(1, 2, 3)
+def test_what_an_initializer_sets_holds_for_the_calls(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    main = """
+    if __name__ == "__main__":
+        with MPIPoolExecutor(initializer=start, initargs=(5,)) as executor:
+            found = set(executor.map(count, range(60), [0.001] * 60))
+            found |= {f.result() for f in [executor.submit(count) for n in range(20)]}
+        print(found, COUNT.get())
+    """
+    run = launch(write_program(COUNTS + main), ranks=ranks, timeout=LIMIT).check()
+    assert run.stdout == "{16} 10\n"
+
+
 @on_ranks(1, 2, 3)
 @pytest.mark.parametrize(
     "use",

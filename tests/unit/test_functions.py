@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Ranks:
                 if isinstance(task, Future):
                     task.run()
                     continue
-                task.open(worker.functions)
+                task.open(worker.functions, copy_context())
                 while (window := task.claim()) is not None:
                     window.run()
                     task.retire(window)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -234,7 +235,7 @@ def test_sealed_and_unsealed_futures_go_together_each_with_its_own_arguments() -
         if isinstance(task, Future):
             task.run()
             continue
-        task.open(thief.functions)
+        task.open(thief.functions, copy_context())
         while (window := task.claim()) is not None:
             window.run()
             task.retire(window)
