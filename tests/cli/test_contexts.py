@@ -225,7 +225,8 @@ def test_a_call_has_the_context_of_when_it_was_submitted(
         COUNT.set(100 + step)
         first = futures.submit(count)
         COUNT.set(200 + step)
-        return first.result() in (11, 101 + step)
+        # Or as the rank that has stolen it sees them: a worker's import, the root's program.
+        return first.result() in (101 + step, 11, 41)
 
     if __name__ == "__main__":
         COUNT.set(20)
