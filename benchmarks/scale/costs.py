@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 
 from scoop_mpi.engine.placing import NodeMemory
@@ -172,7 +171,7 @@ def _measure_handling() -> dict[str, float]:
         thief.handle(1, Work(0, [parcel]), 1)
         stolen = thief.queues.ready.popitem()[0]
         assert isinstance(stolen, Span)
-        stolen.open(thief.functions, copy_context())
+        stolen.open(thief.functions)
         window = stolen.claim()
         assert window is not None
         window.run()

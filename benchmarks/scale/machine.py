@@ -22,7 +22,6 @@ import math
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Sequence
-from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from benchmarks.scale.costs import Costs, Kind
@@ -416,7 +415,7 @@ class SimulatedRank:
 
     def _work_off(self, span: Span) -> Job:
         """`Hub._work_off`."""
-        span.open(self.worker.functions, copy_context())
+        span.open(self.worker.functions)
         while (window := span.claim()) is not None:
             yield from self._run_window(window)
             if self.notified:

@@ -403,8 +403,8 @@ class Hub(Greenlets):
             if not task.unclaimed:
                 self._queues.forget(task)
                 return True
-            task.open(self.runtime.worker.functions, self.program_context)
-            return self._run_some_of(task)
+            task.open(self.runtime.worker.functions)
+            return self.program_context.copy().run(self._run_some_of, task)
         finally:
             del task
 
@@ -612,7 +612,7 @@ class Hub(Greenlets):
 
     def _work_off(self, span: Span) -> None:
         """Run the calls of a span until none is left: a job."""
-        span.open(self.runtime.worker.functions, self.program_context)
+        span.open(self.runtime.worker.functions)
         while (window := span.claim()) is not None:
             self._run_window(window)
             self._expire_deadlines()

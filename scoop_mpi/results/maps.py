@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import copy_context
 from itertools import chain, islice
 from typing import Any
 
@@ -61,6 +62,7 @@ class SubmittedMap:
             hub.runtime.worker.ledger.deliver,
             function=function,
             reduction=reduction,
+            context=copy_context(),
         )
         self._span.window_size = window_size
         self._span.watcher = self._waiter

@@ -29,6 +29,7 @@ from scoop_mpi.state.queues import Queues
 from scoop_mpi.state.reports import Reports
 from scoop_mpi.state.sharing import Sharing
 from scoop_mpi.tasks.future import Future
+from scoop_mpi.tasks.outcomes import FutureGroup
 from scoop_mpi.tasks.span import Span, Task
 from scoop_mpi.tasks.stolen import LoneCall, StolenCall
 from scoop_mpi.tasks.strict import StrictQueue
@@ -286,7 +287,8 @@ class Worker:
                 if owner == self.rank:
                     self.ledger.note_given(key, start, length, self.rank)  # they have come home
                 if not self._calling_off.drop_arrived(owner, key, start, length):
-                    self.queues.ready[self._task_of(parcel)] = None
+                    for task in self._tasks_of(parcel):
+                        self.queues.ready[task] = None
         return self.sharing.share(work.followers, keep, may_pickle) if work.followers else []
 
     def _missing(self, work: Work) -> set[FunctionName]:
@@ -320,19 +322,41 @@ class Worker:
             self._arrived.clear()
         return sends
 
-    def _task_of(self, parcel: Parcel) -> Task:
-        """Return the task that a parcel brings."""
+    def _tasks_of(self, parcel: Parcel) -> list[Task]:
+        """Return what a parcel brings: one task, as a rule.
+
+        Of calls that come home the function itself is here, and the context in which it was
+        submitted. What was submitted in several contexts comes as several tasks.
+        """
         owner, key, start, function, reduction, length, columns, star = parcel
         sealed: SealedFunction | None = self.functions.find(function)
         own = self.ledger.given[key] if owner == self.rank else None
-        if own is not None:  # calls that come home: the function itself is here
+        context = None
+        if own is not None:
             called = own.call[0] if isinstance(own, Future) else own.function
             assert called is not None
             sealed = OwnFunction(called, function)
+            context = own.context_of(start, length) if isinstance(own, FutureGroup) else own.context
+            if context is None and length > 1:
+                batch = Batch(length, columns, star)
+                singles = [
+                    (owner, key, start + n, function, reduction, *batch.part(n, n + 1))
+                    for n in range(length)
+                ]
+                return [task for single in singles for task in self._tasks_of(single)]
         if length == 1:
             assert sealed is not None
             outbox = self.reports.outbox
-            return StolenCall.of_parcel(parcel, sealed, self.functions, self.sealer, outbox)
+            return [
+                StolenCall.of_parcel(
+                    parcel,
+                    sealed,
+                    self.functions,
+                    self.sealer,
+                    outbox,
+                    None if context is None else context.copy(),
+                )
+            ]
         span = Span(
             owner,
             Batch(length, columns, star),
@@ -341,9 +365,10 @@ class Worker:
             function_payload=sealed,
             reduction_payload=None if reduction is None else self.functions.find(reduction),
             sealer=self.sealer,
+            context=context,
             key=key,
             base=start,
         )
         if isinstance(own, Span) and reduction is not None and own.reduction is not None:
             span.reduction_payload = OwnFunction(own.reduction, reduction)
-        return span
+        return [span]

@@ -333,6 +333,11 @@ class Future:
             raise RuntimeError(f"{self!r} has no call any more")
         return self._function, self._arguments
 
+    @property
+    def context(self) -> Context | None:
+        """The context in which the call of a future is made that is not done."""
+        return self._context
+
     def replace_arguments(self, arguments: tuple[Any, ...]) -> None:
         """Have other arguments, equal to those that there are."""
         if self._function is not None:
@@ -411,6 +416,16 @@ class Future:
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             call_back(callback, self)
+
+
+def differ(context: Context, other: Context) -> bool:
+    """Say whether a variable has another value in the one than in the other, or has none.
+
+    Values are not compared: they are the same, or not.
+    """
+    return len(context) != len(other) or any(
+        variable not in other or other[variable] is not value for variable, value in context.items()
+    )
 
 
 def outcome_of(value: Any) -> Any:

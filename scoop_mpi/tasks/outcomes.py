@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import Any, NamedTuple
 
 from scoop_mpi.errors import SerializationError
-from scoop_mpi.tasks.future import Future, Unopened
+from scoop_mpi.tasks.future import Future, Unopened, differ
 from scoop_mpi.tasks.intervals import Intervals
 from scoop_mpi.wire.messages import Segment
 from scoop_mpi.wire.serializer import EncodedError, decode_error
@@ -104,6 +105,13 @@ class FutureGroup:
             is_all = last - first == length
             self._complete(outcomes if is_all else outcomes.part(first, last), discarded)
         return self.is_settled
+
+    def context_of(self, start: int, length: int) -> Context | None:
+        """Return the context of `length` futures from number `start` on; None if they differ."""
+        first, *others = (future.context for future in self.futures[start : start + length])
+        if first is None or any(other is None or differ(first, other) for other in others):
+            return None
+        return first
 
     def are_in(self, first: int, last: int) -> bool:
         """Say whether any of the futures from number `first` up to `last` are done."""

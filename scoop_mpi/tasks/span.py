@@ -38,7 +38,7 @@ from scoop_mpi.errors import (
     describe_callable,
 )
 from scoop_mpi.tasks import reduction
-from scoop_mpi.tasks.future import Future, Watcher, outcome_of
+from scoop_mpi.tasks.future import Future, Watcher, differ, outcome_of
 from scoop_mpi.tasks.intervals import Intervals
 from scoop_mpi.tasks.outcomes import Outcomes
 from scoop_mpi.wire.columns import Batch, Sealed, are_unchangeable, pack_calls
@@ -86,6 +86,8 @@ class Window:
         function, former = self.span.function, self.span.context
         if function is None:
             raise RuntimeError("the span has not been opened")
+        if former is None:
+            former = copy_context()
         try:
             while True:
                 context = former.copy()
@@ -95,7 +97,7 @@ class Window:
                     if not self._has_begun_call():
                         if isinstance(error, IndexError) and not self.pending:
                             return  # there are none left
-                        if isinstance(error, Exception) and _differ(context, former):
+                        if isinstance(error, Exception) and differ(context, former):
                             continue  # by values that can't be compared
                         raise
                     self._fail(error)
@@ -152,14 +154,6 @@ class Window:
             return len(self.values) + len(self.pending) + self.given < self.size
 
 
-def _differ(context: Context, former: Context) -> bool:
-    """Say whether a variable has another value, or one where it had none."""
-    return len(context) != len(former) or any(
-        variable not in former or former[variable] is not value
-        for variable, value in context.items()
-    )
-
-
 class Unopened:
     """Stands for the item of a call whose arguments could not be unpickled."""
 
@@ -185,9 +179,7 @@ class Span:
         reduction: of a mapReduce its reduction function.
         reduction_payload: the same, sealed.
         sealer: seals the values of a stolen span; None at its owner, which takes them as they are.
-
-    Attributes:
-        context: each call gets a copy of it. Of a stolen span only since `open`.
+        context: of which each call gets a copy; None: of that in which it is made.
     """
 
     __slots__ = (
@@ -233,6 +225,7 @@ class Span:
         reduction: Callable[[Any, Any], Any] | None = None,
         reduction_payload: SealedFunction | None = None,
         sealer: Sealer | None = None,
+        context: Context | None = None,
         key: int = 0,
         base: int = 0,
     ) -> None:
@@ -247,7 +240,7 @@ class Span:
         self.reduction_payload = reduction_payload
         self.sealer = sealer
         self.outlet = outlet
-        self.context = copy_context()
+        self.context = context
         self.lock = threading.Lock()  # of the claims; held for moments, never over a user's call
         self.windows: list[Window] = []
         self.window_size = 1
@@ -329,16 +322,10 @@ class Span:
 
     # ------------------------------------------------------------ running calls here
 
-    def open(self, functions: Functions, context: Context) -> None:
-        """Unseal the functions of a stolen span. What fails, every call will raise.
-
-        Args:
-            functions: does it.
-            context: what each call gets a copy of.
-        """
+    def open(self, functions: Functions) -> None:
+        """Unseal the functions of a stolen span. What fails, every call will raise."""
         if self.function is not None or self.function_payload is None:
             return
-        self.context = context
         try:
             if self.reduction_payload is not None:
                 self.reduction = functions.open(self.reduction_payload)

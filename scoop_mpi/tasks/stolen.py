@@ -6,6 +6,7 @@ Several calls of one function come as a span. One by itself needs no window to b
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 from scoop_mpi.errors import Interrupt
@@ -41,6 +42,7 @@ class StolenCall(Future):
     def __init__(self, functions: Functions, sealer: Sealer, outbox: Outbox) -> None:
         self._function = _sealed_call
         self._arguments = ()
+        self._context = None
         self._watchers = None
         self._functions = functions
         self._sealer = sealer
@@ -54,6 +56,7 @@ class StolenCall(Future):
         functions: Functions,
         sealer: Sealer,
         outbox: Outbox,
+        context: Context | None = None,
     ) -> StolenCall:
         """Return a new task.
 
@@ -63,8 +66,10 @@ class StolenCall(Future):
             functions: opens it.
             sealer: seals the outcome.
             outbox: where that goes.
+            context: the one to make the call in, if it has come home; None: that in which `run` is.
         """
         call = cls(functions, sealer, outbox)
+        call._context = context
         call._parcel = parcel
         call._sealed = function
         return call
@@ -100,12 +105,17 @@ class StolenCall(Future):
         try:
             self._function = function = self._functions.open(self._sealed)
             arguments = Batch(length, columns, star).open_call(function)
-            value = self._sealer.take([outcome_of(function(*arguments))])
+            if self._context is None:
+                value = function(*arguments)
+            else:
+                value = self._context.run(function, *arguments)
+            holder, value = [outcome_of(value)], None
+            value = self._sealer.take(holder)
         except BaseException as error:
             failures = {0: self._sealer.failure(error)}
             if isinstance(error, Interrupt):
                 interrupt = error
-        self._function = None
+        self._context = self._function = None
         # Of a reduction, too, the partial value of one call is what it returned.
         self._outbox.append((owner, key, Outcomes(start, 1, column_of([value]), failures)))
         if interrupt is not None:

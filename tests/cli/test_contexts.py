@@ -243,6 +243,26 @@ def test_a_call_has_the_context_of_when_it_was_submitted(
     assert run.stdout == "40\n"
 
 
+@on_ranks(2, 3, 4)
+def test_calls_that_come_home_have_the_context_that_each_was_submitted_in(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    main = """
+    if __name__ == "__main__":
+        for _ in range(5):
+            submitted = []
+            for step in range(100, 400, 2):
+                COUNT.set(step // 40)  # the same for some of them
+                submitted.append((step // 40 + 1, futures.submit(count, None, 0.0003)))
+            COUNT.set(1000)
+            for expected, future in submitted:
+                assert future.result() in (11, expected), (future.result(), expected)
+        print(COUNT.get())
+    """
+    run = launch(write_program(COUNTS + main), ranks=ranks, timeout=LIMIT).check()
+    assert run.stdout == "1000\n"
+
+
 @on_ranks(1, 2, 3)
 def test_what_an_initializer_sets_holds_for_the_calls(
     ranks: int, write_program: WriteProgram

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from contextvars import copy_context
 
 from scoop_mpi.state.broker import Broker
 from scoop_mpi.state.routing import BROKER_RANK
@@ -129,7 +128,7 @@ class Cluster:
             assert worker.queues.claim(task)
             task.run()
             return True
-        task.open(worker.functions, copy_context())
+        task.open(worker.functions)
         window = task.claim()
         if window is not None:
             place.windows.append(window)

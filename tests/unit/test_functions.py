@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ class Ranks:
                 if isinstance(task, Future):
                     task.run()
                     continue
-                task.open(worker.functions, copy_context())
+                task.open(worker.functions)
                 while (window := task.claim()) is not None:
                     window.run()
                     task.retire(window)
@@ -190,6 +190,60 @@ def test_futures_that_come_home_are_made_with_the_owners_own_function(count: int
         ranks.work_off()
         assert [future.result() for future in futures if future.is_done]
         assert model.calls > count
+
+
+VARIABLE: ContextVar[int] = ContextVar("VARIABLE", default=-1)
+
+
+def variable_and(number: int) -> tuple[int, int]:
+    return VARIABLE.get(), number
+
+
+@pytest.mark.parametrize("contexts", [1, 2, 16])
+def test_futures_that_come_home_see_what_they_were_submitted_in(contexts: int) -> None:
+    ranks = Ranks()
+    submitted = []
+    for number in range(16):
+        context = copy_context()
+        context.run(VARIABLE.set, number % contexts)
+        submitted.append(context.run(make_future, variable_and, number))
+    ranks.workers[0].queues.ready.update(dict.fromkeys(submitted))
+    ranks.steal(0, 1)
+    for _ in range(8):
+        ranks.steal(1, 0)
+    came_home = [task for task in ranks.workers[0].queues.ready if type(task) is not Future]
+    assert len(came_home) >= contexts / 2
+    ranks.work_off()
+    results = [future.result() for future in submitted]
+    assert [number for _, number in results] == list(range(16))
+    home = [number for number, (value, _) in enumerate(results) if value == number % contexts]
+    assert len(home) > 8
+    assert all(value == -1 for number, (value, _) in enumerate(results) if number not in home)
+
+
+@pytest.mark.parametrize("star", [True, False])
+def test_calls_of_a_map_that_come_home_see_what_it_was_submitted_in(star: bool) -> None:
+    ranks = Ranks()
+    context = copy_context()
+    context.run(VARIABLE.set, 7)
+    worker = ranks.workers[0]
+    span = Span(
+        0,
+        [(number,) for number in range(16)] if star else range(16),
+        star,
+        worker.ledger.deliver,
+        function=variable_and,
+        context=context,
+    )
+    worker.queues.ready[span] = None
+    ranks.steal(0, 1)
+    for _ in range(8):
+        ranks.steal(1, 0)
+    ranks.work_off()
+    seen = {number: value for value, number in values_of(span).values()}
+    assert sorted(seen) == list(range(16))
+    assert sum(value == 7 for value in seen.values()) > 8
+    assert set(seen.values()) <= {7, -1}
 
 
 def test_a_reduction_may_be_large_too() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -235,7 +234,7 @@ def test_sealed_and_unsealed_futures_go_together_each_with_its_own_arguments() -
         if isinstance(task, Future):
             task.run()
             continue
-        task.open(thief.functions, copy_context())
+        task.open(thief.functions)
         while (window := task.claim()) is not None:
             window.run()
             task.retire(window)

@@ -8,7 +8,6 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from contextvars import copy_context
 from typing import Any
 
 import numpy as np
@@ -466,7 +465,7 @@ def stolen_span(function: Any, items: list[Any], star: bool = False, **more: Any
 
 def test_a_stolen_span_is_opened_before_it_runs() -> None:
     span = stolen_span(lambda x: x + 1, [1, 2, 3])
-    span.open(Functions(1, print), copy_context())
+    span.open(Functions(1, print))
     work_off(span)
     assert values_of(span) == [2, 3, 4]
 
@@ -475,7 +474,7 @@ def test_a_stolen_reduction_brings_its_operation() -> None:
     operation = FunctionCodec().seal(lambda x, y: x * y)
     span = stolen_span(square, [1, 2, 3, 4], reduction_payload=operation)
     span.window_size = 4
-    span.open(Functions(1, print), copy_context())
+    span.open(Functions(1, print))
     work_off(span)
     assert span.inbox[0] == Outcomes(0, 4, [576], {})
 
@@ -488,7 +487,7 @@ def test_a_function_that_cannot_be_opened_fails_every_call() -> None:
             return Ununpicklable().__reduce__()
 
     span = stolen_span(Broken(), [1, 2, 3])
-    span.open(Functions(1, print), copy_context())
+    span.open(Functions(1, print))
     work_off(span)
     _, failures = outcomes_of(span)
     assert sorted(failures) == [0, 1, 2]
@@ -503,7 +502,7 @@ def test_an_argument_that_cannot_be_opened_fails_its_call_alone(star: bool) -> N
     items: list[Any] = [Box(0), Ununpicklable(), Box(2), Unpicklable()]
     span = stolen_span(repr, [(item,) for item in items] if star else items, star)
     span.window_size = 2
-    span.open(Functions(1, print), copy_context())
+    span.open(Functions(1, print))
     work_off(span)
     values, failures = outcomes_of(span)
     assert values == {0: "Box(0)", 2: "Box(2)"}

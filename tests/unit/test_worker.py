@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from typing import Any, TypeVar
 
 import numpy as np
@@ -98,7 +97,7 @@ def work_off(worker: Worker) -> None:
             worker.queues.claim(task)
             task.run()
             continue
-        task.open(worker.functions, copy_context())
+        task.open(worker.functions)
         while (window := task.claim()) is not None:
             window.run()
             task.retire(window)
@@ -389,7 +388,7 @@ def test_a_thief_whose_calls_were_all_stolen_has_nothing_to_report() -> None:
     first.handle(1, only(steal(owner, 2), 2, Work), 0)
     (stolen,) = first.queues.ready
     assert isinstance(stolen, Span)
-    stolen.open(first.functions, copy_context())
+    stolen.open(first.functions)
     stolen.window_size = 2
     window = stolen.claim()  # it is about to make the calls
     assert window is not None
@@ -768,7 +767,7 @@ def test_results_wait_while_more_of_their_span_is_to_be_done_but_not_for_long() 
     thief.handle(1, only(steal(owner, 2), 2, Work), 0)
     (span,) = thief.queues.ready
     assert isinstance(span, Span)
-    span.open(thief.functions, copy_context())
+    span.open(thief.functions)
     interval = RESULTS_INTERVAL * thief.size
 
     def run_window() -> None:
