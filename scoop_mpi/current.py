@@ -35,6 +35,7 @@ class HotPath(ABC):
         depth: the number of tasks on the current stack of the main thread, each waiting for the
             one above.
         depth_limit: the depth at which to look how much of the stack these tasks have used.
+        here: this rank.
         watch_lock: of the lists of watchers of all futures.
         callbacks_due: futures that other ranks have completed, and whose callbacks are to run.
         logger: where failures of callbacks go.
@@ -45,6 +46,7 @@ class HotPath(ABC):
         "depth",
         "depth_limit",
         "elsewhere",
+        "here",
         "is_alone",
         "logger",
         "ready",
@@ -58,6 +60,7 @@ class HotPath(ABC):
     is_alone: bool
     depth: int
     depth_limit: int
+    here: RankInfo
     watch_lock: threading.Lock
     callbacks_due: deque[Any]
     logger: logging.Logger

@@ -142,10 +142,14 @@ class RemoteTraceback(Exception):
         text: what `traceback` printed on the rank that ran the task.
         rank: the rank that ran it.
         host: the name of that rank's host.
+
+    Attributes:
+        is_told: whether the error tells which call it was.
     """
 
     def __init__(self, text: str, rank: int, host: str) -> None:
         super().__init__(text, rank, host)
+        self.is_told = False
         self.text = text
         self.rank = rank
         self.host = host
@@ -191,6 +195,11 @@ def describe_callable(function: object) -> str:
 
     This never fails, whatever the object does when it is asked for its name.
     """
+    return "".join(name_and_label(function))
+
+
+def name_and_label(function: object) -> tuple[str, str]:
+    """Return the name of `function` as `describe_callable` has it, and what comes behind."""
     name: object = None
     label = ""
     try:
@@ -201,7 +210,7 @@ def describe_callable(function: object) -> str:
         name = getattr(function, "__qualname__", None)
     except BaseException as error:
         raise_interrupt(error)
-    return (name if type(name) is str else name_of_type(function)) + label
+    return (name if type(name) is str else name_of_type(function)), label
 
 
 def name_of_type(thing: object) -> str:

@@ -313,6 +313,8 @@ def mapReduce(
         values, failures = outcomes.open()
         tree.add(outcomes.start, outcomes.length, values, failures)
         del values, failures
+    if tree.failed_call is not None:
+        calls.note(tree.failed_call, tree.first_failed)
     return tree.result(mapFunc)
 
 

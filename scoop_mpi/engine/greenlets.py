@@ -19,7 +19,7 @@ from threading import get_ident
 
 from greenlet import getcurrent, greenlet
 
-from scoop_mpi.current import HotPath
+from scoop_mpi.current import HotPath, RankInfo
 from scoop_mpi.engine import event_loops
 from scoop_mpi.engine.pump import Pump
 from scoop_mpi.engine.runtime import Runtime
@@ -76,6 +76,7 @@ class Greenlets(HotPath):
 
     def __init__(self, runtime: Runtime, levels: int) -> None:
         self.runtime = runtime
+        self.here = RankInfo(runtime.rank, runtime.transport.host)
         self.thread = get_ident()
         self.is_alone = False
         self.depth = 0

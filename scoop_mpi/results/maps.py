@@ -17,6 +17,7 @@ from scoop_mpi.errors import TimeoutError, from_call
 from scoop_mpi.results.arrivals import Arrivals
 from scoop_mpi.tasks.dependencies import are_futures_among
 from scoop_mpi.tasks.future import Future
+from scoop_mpi.tasks.notes import note_call
 from scoop_mpi.tasks.outcomes import Outcomes
 from scoop_mpi.tasks.span import Span
 
@@ -50,8 +51,11 @@ class SubmittedMap:
         star: bool,
         reduction: Callable[[Any, Any], Any] | None = None,
         window_size: int = 1,
+        first: int = 0,
     ) -> None:
         self.count = len(calls)
+        self._calls = calls
+        self._first = first
         self._hub = hub
         self._function = function
         self._waiter = hub.waiter()
@@ -131,6 +135,7 @@ class SubmittedMap:
 
         Where a call has returned a future, that is waited for.
         """
+        start = outcomes.start
         values, failures = outcomes.open()
         del outcomes  # what a call raises that is made here holds this frame
         if self._hub.bell.has_futures and Future in set(map(type, values)):
@@ -140,10 +145,17 @@ class SubmittedMap:
                     self._replace_future(offset, values, failures, deadline)
         for offset in failures:
             failures[offset] = from_call(failures[offset], self._function)
+            self.note(failures[offset], start + offset)
         try:
             return values, failures
         finally:
             del values, failures
+
+    def note(self, error: BaseException, number: int) -> None:
+        """Have an error tell that call `number` raised it."""
+        call = self._calls[number]
+        arguments = call if self._span.star else (call,)
+        note_call(error, self._function, arguments, number=self._first + number)
 
     def _replace_future(
         self,
@@ -234,6 +246,9 @@ class FuturesMap(SubmittedMap):
         """See `SubmittedMap`."""
         return 1
 
+    def note(self, error: BaseException, number: int) -> None:
+        """See `SubmittedMap`: the future has done it."""
+
     def outcomes(
         self, deadline: float | None, *, is_first_come: bool = False
     ) -> Iterator[Outcomes]:
@@ -301,10 +316,11 @@ def _submitted(
     star: bool,
     reduction: Callable[[Any, Any], Any] | None = None,
     window_size: int = 1,
+    first: int = 0,
 ) -> SubmittedMap:
     if hub.bell.has_futures and are_futures_among(calls, star):
         return FuturesMap(hub, function, calls, star)
-    return SubmittedMap(hub, function, calls, star, reduction, window_size)
+    return SubmittedMap(hub, function, calls, star, reduction, window_size, first)
 
 
 class _Results(Iterator[Any]):
@@ -343,9 +359,10 @@ def buffered_map(
     maps: deque[SubmittedMap] = deque()
 
     failure: Exception | None = None  # of an iterable
+    drawn = 0
 
     def submit(count: int, window_size: int) -> None:
-        nonlocal failure
+        nonlocal failure, drawn
         items: list[Any] = []
         if failure is None:
             try:
@@ -353,7 +370,8 @@ def buffered_map(
             except Exception as error:
                 failure = error
         if items:
-            maps.append(_submitted(hub, function, items, star, window_size=window_size))
+            maps.append(_submitted(hub, function, items, star, None, window_size, drawn))
+            drawn += len(items)
 
     def results() -> Iterator[Any]:
         taken = 0

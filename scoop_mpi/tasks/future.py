@@ -30,7 +30,9 @@ from scoop_mpi.errors import (
     CancelledError,
     Interrupt,
     describe_callable,
+    name_and_label,
 )
+from scoop_mpi.tasks.notes import describe_arguments, note_call
 
 CallbackType = Literal["standard", "universal"]
 
@@ -146,7 +148,7 @@ class Future:
                         self._value = value
                     except BaseException as error:
                         hub.depth = depth
-                        self.complete(None, error)
+                        self._fail(error)
                         self.call_back()
                         # The error holds this frame: nothing here is to be kept by it, or to
                         # hold it in turn.
@@ -290,8 +292,10 @@ class Future:
         raise TypeError(FUTURE_CANT_TRAVEL)
 
     def __repr__(self) -> str:
-        if self._function is not None:
-            return f"<Future {describe_callable(self._function)} not done>"
+        function, arguments = self._function, self._arguments
+        if function is not None and arguments is not None:
+            name, label = name_and_label(function)
+            return f"<Future {name}{describe_arguments(function, arguments)}{label} not done>"
         error = self.failure
         if isinstance(error, CancelledError):
             return "<Future cancelled>"
@@ -356,10 +360,15 @@ class Future:
         try:
             value = outcome_of(context.run(function, *arguments))
         except BaseException as error:
-            self.complete(None, error)
-            del self, function, arguments  # the error holds this frame
+            self._fail(error)
+            del self, function, arguments, context  # the error holds this frame
         else:
             self.complete(value, None)
+
+    def _fail(self, error: BaseException) -> None:
+        """The call has raised `error`."""
+        note_call(error, *self.call)
+        self.complete(None, error)
 
     def complete(self, value: Any, exception: BaseException | None) -> None:
         """Record the outcome, and tell the watchers. This runs no callback."""

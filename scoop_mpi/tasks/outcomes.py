@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from scoop_mpi.errors import SerializationError
 from scoop_mpi.tasks.future import Future, Unopened, differ
 from scoop_mpi.tasks.intervals import Intervals
+from scoop_mpi.tasks.notes import note_call
 from scoop_mpi.wire.messages import Segment
 from scoop_mpi.wire.serializer import EncodedError, decode_error
 from scoop_mpi.wire.values import SealedValue, SealedValues, open_values
@@ -135,7 +136,8 @@ class FutureGroup:
             error = failures.get(offset)
             value = values.sealed(offset) if isinstance(values, SealedValues) else values[offset]
             if error is not None or type(value) is SealedValue:
-                future.complete_unopened(Arrived(value, error))
+                call = None if error is None else future.call
+                future.complete_unopened(Arrived(value, error, call))
             else:
                 future.complete(value, None)
 
@@ -146,18 +148,28 @@ class Arrived(Unopened):
     Args:
         value: the value; of a call that failed, None.
         error: what the call raised.
+        call: its function and arguments, if it failed.
     """
 
-    __slots__ = ("_error", "_value")
+    __slots__ = ("_call", "_error", "_value")
 
-    def __init__(self, value: SealedValue | None, error: EncodedError | None) -> None:
+    def __init__(
+        self,
+        value: SealedValue | None,
+        error: EncodedError | None,
+        call: tuple[Callable[..., Any], tuple[Any, ...]] | None,
+    ) -> None:
         self._value = value
         self._error = error
+        self._call = call
 
     def open(self) -> tuple[Any, BaseException | None]:
         """See `Unopened`."""
         if self._error is not None:
-            return None, decode_error(self._error)
+            failure = decode_error(self._error)
+            if self._call is not None:
+                note_call(failure, *self._call)
+            return None, failure
         try:
             return None if self._value is None else self._value.open(), None
         except SerializationError as error:

@@ -108,11 +108,12 @@ class Tree:
 
     Attributes:
         failed_call: of the calls that failed so far, what the first raised.
+        first_failed: which call that was.
     """
 
     def __init__(self, operation: Operation, count: int) -> None:
         self.failed_call: BaseException | None = None
-        self._first_failed = count
+        self.first_failed = count
         self._operation = operation
         self._count = count
         self._waiting: dict[tuple[int, int], Any] = {}
@@ -142,8 +143,8 @@ class Tree:
                 self._add_node(level, index, _Failed(error))
 
     def _call_failed(self, number: int, error: BaseException) -> None:
-        if number < self._first_failed:
-            self._first_failed = number
+        if number < self.first_failed:
+            self.first_failed = number
             self.failed_call = error
 
     def _add_node(self, level: int, index: int, value: Any) -> None:

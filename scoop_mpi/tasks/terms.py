@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from scoop_mpi.errors import CallableWrapper, Interrupt
+from scoop_mpi.errors import CallableWrapper
 
 
 class Terms(NamedTuple):
@@ -67,16 +67,4 @@ class Termed(CallableWrapper):
         return self.terms.name
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        try:
-            return self.func(*arguments, **keywords)
-        except Interrupt:
-            raise
-        except BaseException as error:
-            self._note(error)
-            raise
-
-    def _note(self, error: BaseException) -> None:
-        """Have the error tell the name of the call, where Python has a way for that."""
-        add_note = getattr(BaseException, "add_note", None)  # new in Python 3.11
-        if add_note is not None and self.terms.name is not None:
-            add_note(error, f"In the task {self.terms.name!r}.")
+        return self.func(*arguments, **keywords)

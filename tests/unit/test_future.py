@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from scoop_mpi import current
+from scoop_mpi.current import RankInfo
 from scoop_mpi.engine.hub import Hub
 from scoop_mpi.errors import CancelledError, NotStartedProperly, TimeoutError
 from scoop_mpi.tasks.future import CallbackCarrier, Future
@@ -28,6 +29,7 @@ class FakeHub:
         self.is_alone = False
         self.depth = 0
         self.depth_limit = 3
+        self.here = RankInfo(0, "node7")
         self.ready: dict[Future, None] = {}
         self.watch_lock = threading.Lock()
         self.callbacks_due: deque[Future] = deque()
@@ -210,7 +212,7 @@ def test_a_future_that_has_begun_or_ended_cannot_be_cancelled(hub: FakeHub) -> N
 
 
 def test_repr_tells_the_state(hub: FakeHub) -> None:
-    assert repr(submit(hub, len, [])) == "<Future len not done>"
+    assert repr(submit(hub, len, [])) == "<Future len([]) not done>"
     returned, raised, cancelled = (submit(hub, f, "x") for f in (len, int, len))
     returned.result()
     raised.exception()
@@ -415,7 +417,7 @@ def test_universal_callbacks_travel_with_the_call() -> None:
 def test_a_call_with_universal_callbacks_keeps_its_name(hub: FakeHub) -> None:
     future = submit(hub, len, [])
     future.add_done_callback(print, inCallbackType="universal")
-    assert repr(future) == "<Future len not done>"
+    assert repr(future) == "<Future len([]) not done>"
 
 
 # ------------------------------------------------------------ those who wait for other futures
