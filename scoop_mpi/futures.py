@@ -210,7 +210,7 @@ def map(
         iterables: several are zipped, up to the shortest.
         timeout: seconds from now after which waiting for a result raises; None or infinity: no
             limit.
-        buffersize: if given, at the most so many calls are submitted whose results have not been
+        buffersize: if given, at most that many calls are submitted whose results have not been
             taken, and the iterables are drawn as the results are taken, some items at a time. So
             they may be endless.
         chunksize: accepted for compatibility with `concurrent.futures`, and without effect: calls
