@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-# The checkout's own package, whose docstrings are the reference.
+# make_gallery.py; and the checkout's own package, whose docstrings are the reference.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scoop_mpi import __version__
@@ -13,18 +14,21 @@ author = "scoop_mpi developers"
 version = release = __version__
 
 extensions = [
+    "make_gallery",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
 
-myst_enable_extensions = ["deflist"]
+# A list after a line with a class in braces gets its looks from site.css. So the first page's cards
+# need no extension that must be kept up with Sphinx and the theme; without style they are a list.
+myst_enable_extensions = ["attrs_block", "deflist"]
 # Sections can be linked to by the names that GitHub gives them.
 myst_heading_anchors = 3
 
-# Blocks that don't say what they are show diagrams.
-highlight_language = "text"
+# Blocks that don't say what they are show diagrams, whose lines are kept whole: see site.css.
+highlight_language = "none"
 # In the docstrings a word between single backticks is code.
 default_role = "code"
 autodoc_member_order = "bysource"

@@ -13,6 +13,10 @@ PAGE = """\
 another
 ```
 
+```{raw} html
+:file: picture.svg
+```
+
 ```{code-block} python
 :caption: prog.py
 print("hello")
@@ -46,7 +50,7 @@ def test_files_and_steps_of_a_page() -> None:
     blocks = find_blocks("page.md", PAGE)
     assert files(blocks) == {"prog.py": 'print("hello")\n'}
     command, part, srun = steps(blocks)
-    assert (command.block.line, command.block.exit_status) == (13, 3)
+    assert (command.block.line, command.block.exit_status) == (17, 3)
     assert command.output is not None
     assert command.output.text == "hello\n"
     assert (part.block.text, part.output) == ("print(1)\n", None)
