@@ -88,6 +88,7 @@ class _NoHub:
 
     def __init__(self, hub: Hub, leave: _Leave) -> None:
         self.runtime = hub.runtime  # which rank it was
+        self.here = hub.here
         self.is_debug = hub.is_debug
         self.logger = _CallbackFailure(leave)
 
