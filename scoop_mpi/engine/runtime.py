@@ -234,8 +234,8 @@ class Runtime:
             self._may_pickle = may_pickle = not is_pump and thread == self._program_thread
             worker = self.worker
             queues, reports, sharing = worker.queues, worker.reports, worker.sharing
-            if may_pickle and worker.discarded:
-                worker.discarded.clear()
+            if may_pickle:
+                self.let_go()
             if self._letters or self._proposals:
                 self._send_what_was_asked_for()
             self.last_step = worker.ledger.now = now = self.clock()
@@ -290,6 +290,11 @@ class Runtime:
             self._lock.release()
         self.on_fault(fault)  # the job is to end, whatever the program makes of it
         raise fault
+
+    def let_go(self) -> None:
+        """Let go of what has ended. Finalizers of the user's may run: where their code may."""
+        if self.worker.discarded:
+            self.worker.discarded.clear()
 
     def take_in_hand(self, span: Span, now: float) -> None:
         """The program's thread begins a window of a span: for a moment its rest is spoken for."""

@@ -93,6 +93,7 @@ class ThreadWaiter:
         runtime = self._runtime
         if runtime.is_stepping_here:
             raise RuntimeError(WAITING_WHILE_PICKLING)
+        runtime.let_go()
         self._waiting[self] = None
         if self._news != self._waiting.news:  # in this order: see `WaitingThreads`
             self._event.set()

@@ -387,6 +387,8 @@ class _Calls:
                     self._settle(future)
                     self._go_on()
             del future
+            # The main thread, which else does it, may not come by as long as this executor is open.
+            self._hub.runtime.let_go()
 
     def _settle(self, future: PoolFuture) -> None:
         """Set the outcome of a task in its future. This runs the callbacks."""

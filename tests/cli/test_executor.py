@@ -331,6 +331,39 @@ def test_an_initializer_runs_once_on_each_rank(ranks: int, write_program: WriteP
     assert run_program(write_program, text, ranks).stdout == "right\n"
 
 
+@on_ranks(1, 2, 3)
+@pytest.mark.parametrize("where", ["executor", "thread"])
+def test_what_has_ended_is_let_go_of_while_the_main_thread_is_elsewhere(
+    where: str, ranks: int, write_program: WriteProgram
+) -> None:
+    text = f"""
+        import weakref
+
+        def submit_and_see(submit):
+            living = weakref.WeakSet()
+            for _ in range(3):
+                things = [Thing(number) for number in range(200)]
+                living.update(things)
+                fs = [submit(number_of, thing) for thing in things]
+                assert [f.result() for f in fs] == list(range(200))
+                del things, fs
+            end = time.monotonic() + 20
+            while len(living) > 200 and time.monotonic() < end:
+                submit(number_of, Thing(0)).result()
+            print(len(living) <= 200)
+
+        if __name__ == "__main__":
+            if {where!r} == "executor":
+                with MPIPoolExecutor() as executor:
+                    submit_and_see(executor.submit)
+            else:
+                thread = threading.Thread(target=submit_and_see, args=(futures.submit,))
+                thread.start()
+                thread.join()
+    """
+    assert run_program(write_program, text, ranks).stdout == "True\n"
+
+
 @on_ranks(4)
 def test_max_workers_limits_what_is_made_at_a_time(
     ranks: int, write_program: WriteProgram, tmp_path: Path
