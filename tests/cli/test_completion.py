@@ -15,7 +15,7 @@ from argcomplete.shell_integration import shellcode
 
 from tests.launch import ROOT, launch
 
-# What argcomplete has bash do for all commands, and for one.
+# What argcomplete has bash do for all commands.
 FOR_ALL = Path(argcomplete.__file__).parent / "bash_completion.d" / "_python-argcomplete"
 # As bash does it: the function that completes is told the command, the word, and the one before.
 ASK = """
@@ -29,19 +29,16 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def ask(
-    line: str, function: str, script: str, folder: Path, path: Path, **variables: str
-) -> list[str]:
-    """Return what bash offers after `line`, in `folder`, with the programs of `path`."""
+def ask(line: str, function: str, script: str, folder: Path, path: Path) -> list[str]:
+    """Return what bash offers after `line`, in `folder`, with the programs of `path`.
+
+    function: what completes for bash.
+    script: what defines it.
+    """
     result = subprocess.run(
         ["bash", "-c", script + ASK, "bash", line, function],
         cwd=folder,
-        env={
-            **os.environ,
-            "PATH": f"{path}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            **variables,
-        },
+        env={**os.environ, "PATH": f"{path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -109,36 +106,23 @@ def test_what_follows_the_program_is_for_the_program(
     assert offered(f"{program} pro") == ["program.py"]
 
 
-def command(tmp_path: Path) -> Path:
-    """Write the command `scoop_mpi` as pip does."""
-    path = tmp_path / "scoop_mpi"
-    path.write_text(
+def test_the_command_has_the_same(tmp_path: Path) -> None:
+    command = tmp_path / "scoop_mpi"  # as pip writes it
+    command.write_text(
         f"#!{sys.executable}\nimport sys\nfrom scoop_mpi.__main__ import main\nsys.exit(main())\n"
     )
-    path.chmod(0o755)
-    return path
-
-
-def test_the_command_has_the_same(tmp_path: Path) -> None:
-    script = shellcode([command(tmp_path).name])
+    command.chmod(0o755)
+    script = shellcode([command.name])
     found = ask("scoop_mpi --hostf", "_python_argcomplete", script, ROOT, tmp_path)
     assert found == ["--hostfile"]
 
 
-def test_without_argcomplete_nothing_is_offered_and_nothing_is_run(tmp_path: Path) -> None:
-    script = shellcode([command(tmp_path).name])
+def test_without_argcomplete_nothing_is_offered_nor_run(tmp_path: Path) -> None:
     (tmp_path / "argcomplete.py").write_text("raise ImportError\n")
-    (tmp_path / "program.py").write_text("open('was run', 'w')\n")
-    found = ask(
-        "scoop_mpi program.py --",
-        "_python_argcomplete",
-        script,
-        tmp_path,
-        tmp_path,
-        PYTHONPATH=f"{tmp_path}:{ROOT}",
-    )
-    assert found == []
-    assert not (tmp_path / "was run").exists()
+    asked = {"_ARGCOMPLETE": "3", "COMP_LINE": "python -m scoop_mpi -", "COMP_POINT": "21"}
+    run = launch("-c", "print(1)", ranks=None, env={**asked, "PYTHONPATH": str(tmp_path)})
+    run.check(status=1)
+    assert (run.stdout, run.stderr) == ("", "")
 
 
 def test_a_rank_imports_nothing_of_it() -> None:
