@@ -1,5 +1,8 @@
 """``python -m scoop_mpi prog.py``, or ``scoop_mpi prog.py``."""
 
+# PYTHON_ARGCOMPLETE_OK: argcomplete looks for these words before it asks, see `completion`.
+
+import os
 import sys
 
 from scoop_mpi.launch import hash_seed
@@ -7,6 +10,10 @@ from scoop_mpi.launch import hash_seed
 
 def main() -> int:
     """Do what the command line asks for; return the exit status."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks how the line may go on
+        from scoop_mpi.command import completion
+
+        completion.answer()
     hash_seed.agree()  # before anything else is imported: it may start Python again
     import signal
 

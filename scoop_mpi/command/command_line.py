@@ -92,6 +92,14 @@ def parse(arguments: Sequence[str]) -> CommandLine:
     )
 
 
+def names_program(arguments: Sequence[str], ours: Options) -> bool:
+    """Say whether the program begins among these words: what follows them is then for it."""
+    try:
+        return bool(_split(arguments, ours).rest)
+    except ValueError:
+        return False
+
+
 class _Words(NamedTuple):
     """A command line, taken apart.
 
