@@ -38,6 +38,8 @@ napoleon_numpy_docstring = False
 strip_signature_backslash = True
 # Python's own names are not linked to: their index would have to be fetched at each build.
 nitpick_ignore_regex = [
+    # To a type checker what a function returns.
+    (r"py:class", r"R|scoop_mpi\.tasks\.future\.T_co"),
     (r"py:class", r"(collections\.abc|concurrent\.futures|logging)\..*"),
     (r"py:exc", r"BrokenExecutor|multiprocessing\..*"),
 ]
@@ -51,3 +53,12 @@ html_css_files = ["site.css"]
 html_title = f"scoop_mpi {version}"
 html_copy_source = False
 html_show_copyright = False
+
+
+def setup(_: object) -> None:
+    """Show each function with the one signature that a reader needs, and not those for checkers."""
+    from sphinx.pycode import ModuleAnalyzer
+
+    analyzer = ModuleAnalyzer.for_module("scoop_mpi.futures")
+    analyzer.analyze()
+    analyzer.overloads.clear()  # Sphinx keeps what it has analysed

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
 from itertools import islice
 from threading import get_ident
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from scoop_mpi import current
 from scoop_mpi.engine.hub import Hub, running
@@ -30,6 +30,18 @@ from scoop_mpi.tasks.future import Future, KeywordCall, check_timeout
 from scoop_mpi.tasks.rebound import warn_of
 from scoop_mpi.tasks.reduction import Tree
 from scoop_mpi.tasks.terms import Termed, Terms
+
+if TYPE_CHECKING:
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    MayHoldFutures = Future[Any] | list[Any] | tuple[Any, ...] | dict[Any, Any]
+    R = TypeVar("R")  # what a function returns
+    A = TypeVar("A")  # the items of iterables
+    B = TypeVar("B")
+    C = TypeVar("C")
+    D = TypeVar("D")
+    E = TypeVar("E")
 
 __all__ = [
     "ALL_COMPLETED",
@@ -72,7 +84,7 @@ class Options:
     def __repr__(self) -> str:
         return f"<Options {self._terms}>"
 
-    def _with_terms(self, func: Callable[..., Any]) -> Callable[..., Any]:
+    def _with_terms(self, func: Callable[..., R]) -> Callable[..., R]:
         termed = self._termed
         if termed is None or termed.func is not func:
             if not callable(func):
@@ -80,39 +92,39 @@ class Options:
             termed = self._termed = Termed(func, self._terms)
         return termed
 
-    def submit(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    def submit(self, func: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
         """See `submit`."""
         return submit(self._with_terms(func), *args, **kwargs)
 
-    def map(
-        self, func: Callable[..., Any], *iterables: Iterable[Any], **options: Any
-    ) -> Iterator[Any]:
+    def map(self, func: Callable[..., R], *iterables: Iterable[Any], **options: Any) -> Iterator[R]:
         """See `map`."""
-        return map(self._with_terms(func), *iterables, **options)
+        mapped: Callable[..., Iterator[R]] = map
+        return mapped(self._with_terms(func), *iterables, **options)
 
     def map_as_completed(
-        self, func: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None
-    ) -> Iterator[Any]:
+        self, func: Callable[..., R], *iterables: Iterable[Any], timeout: float | None = None
+    ) -> Iterator[R]:
         """See `map_as_completed`."""
-        return map_as_completed(self._with_terms(func), *iterables, timeout=timeout)
+        mapped: Callable[..., Iterator[R]] = map_as_completed
+        return mapped(self._with_terms(func), *iterables, timeout=timeout)
 
     def mapReduce(
         self,
         mapFunc: Callable[..., Any],
-        reductionFunc: Callable[[Any, Any], Any],
+        reductionFunc: Callable[[R, R], R],
         *iterables: Iterable[Any],
         timeout: float | None = None,
-    ) -> Any:
+    ) -> R:
         """See `mapReduce`. The terms are those of the calls of `mapFunc`."""
         return mapReduce(self._with_terms(mapFunc), reductionFunc, *iterables, timeout=timeout)
 
     def mapScan(
         self,
         mapFunc: Callable[..., Any],
-        reductionFunc: Callable[[Any, Any], Any],
+        reductionFunc: Callable[[R, R], R],
         *iterables: Iterable[Any],
         timeout: float | None = None,
-    ) -> list[Any]:
+    ) -> list[R]:
         """See `mapScan`. The terms are those of the calls of `mapFunc`."""
         return mapScan(self._with_terms(mapFunc), reductionFunc, *iterables, timeout=timeout)
 
@@ -140,7 +152,20 @@ def options(**terms: Any) -> Options:
     return Options(Terms.of(terms))
 
 
-def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+# Futures among the arguments stand for their results, and so does one that a function returns.
+@overload
+def submit(
+    func: Callable[..., R], first: MayHoldFutures, /, *args: Any, **kwargs: Any
+) -> Future[R]: ...
+@overload
+def submit(
+    func: Callable[..., R], first: Any, second: MayHoldFutures, /, *args: Any, **kwargs: Any
+) -> Future[R]: ...
+@overload
+def submit(func: Callable[P, Future[R]], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+@overload
+def submit(func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
     """Have ``func(*args, **kwargs)`` called, here or on another rank, and return its future.
 
     A future among the arguments stands for its result, and so does one in a list, a tuple, or as
@@ -192,6 +217,99 @@ def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
     return future
 
 
+@overload
+def map(
+    func: Callable[..., Future[R]],
+    *iterables: Iterable[Any],
+    timeout: float | None = None,
+    buffersize: int | None = None,
+    chunksize: int | None = None,
+) -> Iterator[R]: ...
+@overload
+def map(
+    func: Callable[..., R],
+    a: Iterable[MayHoldFutures],
+    /,
+    *,
+    timeout: float | None = None,
+    buffersize: int | None = None,
+    chunksize: int | None = None,
+) -> Iterator[R]: ...
+@overload
+def map(
+    func: Callable[[A], R],
+    a: Iterable[A | Future[A]],
+    /,
+    *,
+    timeout: float | None = None,
+    buffersize: int | None = None,
+    chunksize: int | None = None,
+) -> Iterator[R]: ...
+@overload
+def map(
+    func: Callable[[A, B], R],
+    a: Iterable[A | Future[A]],
+    b: Iterable[B | Future[B]],
+    /,
+    *,
+    timeout: float | None = None,
+    buffersize: int | None = None,
+    chunksize: int | None = None,
+) -> Iterator[R]: ...
+@overload
+def map(
+    func: Callable[[A, B, C], R],
+    a: Iterable[A | Future[A]],
+    b: Iterable[B | Future[B]],
+    c: Iterable[C | Future[C]],
+    /,
+    *,
+    timeout: float | None = None,
+    buffersize: int | None = None,
+    chunksize: int | None = None,
+) -> Iterator[R]: ...
+@overload
+def map(
+    func: Callable[[A, B, C, D], R],
+    a: Iterable[A | Future[A]],
+    b: Iterable[B | Future[B]],
+    c: Iterable[C | Future[C]],
+    d: Iterable[D | Future[D]],
+    /,
+    *,
+    timeout: float | None = None,
+    buffersize: int | None = None,
+    chunksize: int | None = None,
+) -> Iterator[R]: ...
+@overload
+def map(
+    func: Callable[[A, B, C, D, E], R],
+    a: Iterable[A | Future[A]],
+    b: Iterable[B | Future[B]],
+    c: Iterable[C | Future[C]],
+    d: Iterable[D | Future[D]],
+    e: Iterable[E | Future[E]],
+    /,
+    *,
+    timeout: float | None = None,
+    buffersize: int | None = None,
+    chunksize: int | None = None,
+) -> Iterator[R]: ...
+@overload
+def map(
+    func: Callable[..., R],
+    a: Iterable[Any],
+    b: Iterable[Any],
+    c: Iterable[Any],
+    d: Iterable[Any],
+    e: Iterable[Any],
+    f: Iterable[Any],
+    /,
+    *iterables: Iterable[Any],
+    timeout: float | None = None,
+    buffersize: int | None = None,
+    chunksize: int | None = None,
+) -> Iterator[R]: ...
 def map(
     func: Callable[..., Any],
     *iterables: Iterable[Any],
@@ -242,6 +360,41 @@ def map(
     return submitted(hub, func, iterables).in_order(deadline)
 
 
+@overload
+def map_as_completed(
+    func: Callable[..., Future[R]], *iterables: Iterable[Any], timeout: float | None = None
+) -> Iterator[R]: ...
+@overload
+def map_as_completed(
+    func: Callable[..., R],
+    a: Iterable[MayHoldFutures],
+    /,
+    *,
+    timeout: float | None = None,
+) -> Iterator[R]: ...
+@overload
+def map_as_completed(
+    func: Callable[[A], R], a: Iterable[A | Future[A]], /, *, timeout: float | None = None
+) -> Iterator[R]: ...
+@overload
+def map_as_completed(
+    func: Callable[[A, B], R],
+    a: Iterable[A | Future[A]],
+    b: Iterable[B | Future[B]],
+    /,
+    *,
+    timeout: float | None = None,
+) -> Iterator[R]: ...
+@overload
+def map_as_completed(
+    func: Callable[..., R],
+    a: Iterable[Any],
+    b: Iterable[Any],
+    c: Iterable[Any],
+    /,
+    *iterables: Iterable[Any],
+    timeout: float | None = None,
+) -> Iterator[R]: ...
 def map_as_completed(
     func: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None
 ) -> Iterator[Any]:
@@ -271,10 +424,10 @@ def map_as_completed(
 
 def mapReduce(
     mapFunc: Callable[..., Any],
-    reductionFunc: Callable[[Any, Any], Any],
+    reductionFunc: Callable[[R, R], R],
     *iterables: Iterable[Any],
     timeout: float | None = None,
-) -> Any:
+) -> R:
     """Apply `mapFunc` in parallel and combine the results, pair by pair, to a single value.
 
     Results are combined on the ranks that computed them as far as possible. Which pairs are
@@ -315,15 +468,16 @@ def mapReduce(
         del values, failures
     if tree.failed_call is not None:
         calls.note(tree.failed_call, tree.first_failed)
-    return tree.result(mapFunc)
+    combined: R = tree.result(mapFunc)
+    return combined
 
 
 def mapScan(
     mapFunc: Callable[..., Any],
-    reductionFunc: Callable[[Any, Any], Any],
+    reductionFunc: Callable[[R, R], R],
     *iterables: Iterable[Any],
     timeout: float | None = None,
-) -> list[Any]:
+) -> list[R]:
     """Apply `mapFunc` in parallel, and return all the running combinations of the results.
 
     This is what `itertools.accumulate` gives, to the bit: results are combined here, one after
@@ -363,7 +517,7 @@ def mapScan(
     return combined
 
 
-def as_completed(fs: Iterable[Future], timeout: float | None = None) -> Iterator[Future]:
+def as_completed(fs: Iterable[Future[R]], timeout: float | None = None) -> Iterator[Future[R]]:
     """Return an iterator over futures that yields each as soon as it is done.
 
     Args:

@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Any, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol
 
 from scoop_mpi import current
 from scoop_mpi.current import HotPath
@@ -33,6 +33,15 @@ from scoop_mpi.errors import (
     name_and_label,
 )
 from scoop_mpi.tasks.notes import describe_arguments, note_call
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True)
 
 CallbackType = Literal["standard", "universal"]
 
@@ -62,10 +71,11 @@ class KeywordCall(partial[Any]):
     __slots__ = ()
 
 
-class Future:
+class Future(Generic[T_co]):
     """The handle on one task: what `futures.submit` returns (PEP 3148).
 
-    Only `scoop_mpi.futures` makes futures.
+    Only `scoop_mpi.futures` makes futures. To a type checker, a `Future[int]` is one whose result
+    is an int.
     """
 
     __slots__ = (
@@ -83,7 +93,7 @@ class Future:
     _function: Callable[..., Any] | None
     _arguments: tuple[Any, ...] | None
     _context: Context | None  # the call's own: who submits it has copied theirs
-    _value: Any
+    _value: T_co
     _exception: BaseException | Unopened | None
     _watchers: list[Watcher] | None
     _callbacks: list[Callable[[Future], object]]  # there if there are watchers
@@ -104,7 +114,7 @@ class Future:
 
     # ------------------------------------------------------------ the public face
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> T_co:
         """Return what the call returned, waiting for it if need be.
 
         A call that has not begun runs here and now, on the caller's own stack.
@@ -135,6 +145,7 @@ class Future:
                     try:
                         function = self._function  # now: `ready` may have rung, and replaced it
                         context: Any = self._context
+                        value: Any
                         # To unpack arguments behind another takes as long as all the rest.
                         match self._arguments:
                             case (first,):
@@ -160,7 +171,7 @@ class Future:
                     if self._watchers is not None:
                         self._announce()
                         self.call_back()
-                    return value
+                    return value  # type: ignore[no-any-return] # whose type is not looked at
             current.running_hub().join(self, timeout)
         elif timeout is not None:
             check_timeout(timeout)
@@ -236,7 +247,7 @@ class Future:
 
     def add_done_callback(
         self,
-        callable_: Callable[[Future], object],
+        callable_: Callable[[Future[T_co]], object],
         inCallbackType: CallbackType = "standard",
         inCallbackGroup: object = None,
     ) -> None:

@@ -112,6 +112,7 @@ class StolenCall(Future):
             holder, value = [outcome_of(value)], None
             value = self._sealer.take(holder)
         except BaseException as error:
+            value = None  # it may be a future that has failed
             failures = {0: self._sealer.failure(error)}
             if isinstance(error, Interrupt):
                 interrupt = error

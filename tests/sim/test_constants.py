@@ -228,7 +228,7 @@ def do_something(seed: int, depth: int) -> int:
     if depth:
         chosen = rng.choice(elements)
         fs = [futures.submit(call, chosen, x) for x in range(2)]
-        fs += [futures.submit(do_something, rng.random(), depth - 1) for _ in range(2)]
+        fs += [futures.submit(do_something, rng.randrange(1000), depth - 1) for _ in range(2)]
         total += sum(futures.map(chosen, range(3)))
         total += sum(future.result() for future in fs)
     return total

@@ -54,7 +54,7 @@ def note(x: object) -> str:
     return repr(x)
 
 
-def submit_square(x: int) -> Future:
+def submit_square(x: int) -> Future[int]:
     return futures.submit(square, x)
 
 
@@ -71,7 +71,7 @@ def test_a_future_stands_for_its_result() -> None:
         first, second = futures.submit(square, 3), futures.submit(square, 4)
         assert futures.submit(add, first, second).result() == 25
         assert futures.submit(add, first, y=second).result() == 25
-        assert futures.submit(add, x=1, y=second).result() == 17
+        assert futures.submit(add, x=1, y=second).result() == 17  # type: ignore[call-overload]
         assert futures.submit(total, [first, 1, second]).result() == 26
         assert (
             futures.submit(total_of_values, {"a": first}, (second, 2), extra=first).result() == 36

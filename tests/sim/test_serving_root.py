@@ -43,7 +43,7 @@ def by_submit_at_once() -> set[int]:
 
 
 def by_nested_maps() -> set[int]:
-    return futures.submit(tree, 4).result()  # type: ignore[no-any-return]
+    return futures.submit(tree, 4).result()
 
 
 def by_callback() -> set[int]:
