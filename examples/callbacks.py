@@ -1,6 +1,6 @@
 """Callbacks: a function that is called as soon as a task is done, here to show progress.
 
-    mpiexec -n 4 python -m scoop_mpi examples/callbacks.py
+    python -m scoop_mpi -n 4 examples/callbacks.py
 
 A callback gets the future. It runs where the task was submitted, here on rank 0 while that waits,
 so that it can use the program's own variables.

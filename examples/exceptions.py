@@ -1,6 +1,6 @@
 """Exceptions: what a task raises is raised again where its result is asked for.
 
-mpiexec -n 4 python -m scoop_mpi examples/exceptions.py
+python -m scoop_mpi -n 4 examples/exceptions.py
 """
 
 import traceback

@@ -1,6 +1,6 @@
 """A genetic algorithm with DEAP, which breeds lists of 60 bits until they are all ones.
 
-    mpiexec -n 4 python -m scoop_mpi examples/genetic_algorithm.py
+    python -m scoop_mpi -n 4 examples/genetic_algorithm.py
 
 DEAP does all its evaluations through the function registered as "map". With futures.map they run
 on all ranks. The rest of the algorithm runs on rank 0, so that the random numbers, and with them

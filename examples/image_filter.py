@@ -1,6 +1,6 @@
 """A filter on an image: its rows are split in blocks, one task each, and put together again.
 
-    mpiexec -n 4 python -m scoop_mpi examples/image_filter.py
+    python -m scoop_mpi -n 4 examples/image_filter.py
 
 To blur a row, the rows above and below it are needed. So each block gets one more row on either
 side (its "halo"), which belongs to its neighbours. numpy arrays travel between ranks as they are,

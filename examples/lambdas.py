@@ -1,6 +1,6 @@
 """Any callable can be a task: lambdas, closures, methods, partials and callable objects.
 
-    mpiexec -n 4 python -m scoop_mpi examples/lambdas.py
+    python -m scoop_mpi -n 4 examples/lambdas.py
 
 A function at the top level of a file is sent as its name. The first two below have no name that
 another rank could look up, so their code is sent, and with it the values that they use.

@@ -1,6 +1,6 @@
 """Results as they come: map_as_completed gives each as soon as its task is done.
 
-    mpiexec -n 4 python -m scoop_mpi examples/map_as_completed.py
+    python -m scoop_mpi -n 4 examples/map_as_completed.py
 
 Good for showing progress, and for stopping early. The order is not known before, so a task returns
 what its result belongs to as well.

@@ -1,6 +1,6 @@
 """The shortest program: the squares of a hundred numbers, computed on all ranks.
 
-    mpiexec -n 4 python -m scoop_mpi examples/map_doc.py
+    python -m scoop_mpi -n 4 examples/map_doc.py
 
 Every rank imports this file, and so knows `square`. Only rank 0 runs what stands under the main
 guard; the others wait for tasks.

@@ -1,6 +1,6 @@
 """Word count, the classic of map and reduce, over the source files of Python's own library.
 
-    mpiexec -n 4 python -m scoop_mpi examples/map_reduce.py [directory]
+    python -m scoop_mpi -n 4 examples/map_reduce.py [directory]
 
 mapReduce(mapFunc, reductionFunc, items) applies mapFunc to each item, and then joins the results
 two by two, in order. Both happen on all ranks.

@@ -1,6 +1,6 @@
 """Partial results: mapScan gives the running total after each item, not only the last one.
 
-    mpiexec -n 4 python -m scoop_mpi examples/map_scan.py
+    python -m scoop_mpi -n 4 examples/map_scan.py
 
 mapScan(mapFunc, reductionFunc, items) gives what itertools.accumulate gives, computed on all ranks.
 For this the function that joins two results must be associative: (a + b) + c = a + (b + c). It need

@@ -1,6 +1,6 @@
 """Tasks that spawn tasks: each splits in two, until there are 4096 leaves to count.
 
-    mpiexec -n 4 python -m scoop_mpi examples/nested_tree.py [depth]
+    python -m scoop_mpi -n 4 examples/nested_tree.py [depth]
 
 A task may submit others and wait for them as the main program does. The rank that waits runs other
 tasks meanwhile, so that no number of waiting tasks uses up the ranks.

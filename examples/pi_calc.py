@@ -1,6 +1,6 @@
 """Pi by throwing darts: the share of random points in a square that lie in the circle.
 
-mpiexec -n 4 python -m scoop_mpi examples/pi_calc.py [tries]
+python -m scoop_mpi -n 4 examples/pi_calc.py [tries]
 """
 
 import math

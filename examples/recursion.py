@@ -1,6 +1,6 @@
 """A long chain of tasks, each of which waits for the next: the factorial of 500.
 
-    mpiexec -n 4 python -m scoop_mpi examples/recursion.py [number]
+    python -m scoop_mpi -n 4 examples/recursion.py [number]
 
 There is nothing to gain here from several ranks, as only one task at a time has work. It shows that
 tasks can be recursive as functions can, here with 500 of them waiting at the same time.

@@ -1,6 +1,6 @@
 """Shared constants: what all tasks need is sent to a rank once, not with every call.
 
-    mpiexec -n 4 python -m scoop_mpi examples/shared_constants.py
+    python -m scoop_mpi -n 4 examples/shared_constants.py
 
 setConst gives a value a name, once and for all. Tasks that are submitted afterwards see it on every
 rank. Functions can be constants too.

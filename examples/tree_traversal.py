@@ -1,6 +1,6 @@
 """Walk an irregular tree: some branches are long, some short, and nobody knows which beforehand.
 
-    mpiexec -n 4 python -m scoop_mpi examples/tree_traversal.py
+    python -m scoop_mpi -n 4 examples/tree_traversal.py
 
 The tree is a shared constant, so that a task is sent only the number of its node. Each task visits
 a node and maps itself over the children. Ranks that run out of work take over branches of others.

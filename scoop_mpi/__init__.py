@@ -5,7 +5,7 @@
     if __name__ == "__main__":
         print(sum(futures.map(abs, range(-1000, 1000))))
 
-Started with ``mpiexec -n 4 python -m scoop_mpi prog.py``. The names below describe the running
+Started with ``python -m scoop_mpi -n 4 prog.py``. The names below describe the running
 job, as SCOOP's do:
 
     IS_ORIGIN    whether this rank is the root, which runs the program

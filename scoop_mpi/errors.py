@@ -42,7 +42,7 @@ _set_traceback = BaseException.__dict__["__traceback__"].__set__
 
 NOT_STARTED = (
     "scoop_mpi is not running, so there are no ranks to run this on. Start the program with\n"
-    "    mpiexec -n 4 python -m scoop_mpi prog.py\n"
+    "    python -m scoop_mpi -n 4 prog.py\n"
     "instead of `python prog.py`."
 )
 UNGUARDED = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from scoop_mpi import current
@@ -27,6 +28,7 @@ from scoop_mpi.errors import (
 # Calls within calls may each add one. The innermost say most.
 MOST_NOTES = 8
 _LONGEST = 200  # characters of a call's arguments
+_AND_SO_ON = "..."
 
 _add_note = getattr(BaseException, "add_note", None)  # new in Python 3.11
 _cause_of = BaseException.__dict__["__cause__"].__get__
@@ -35,17 +37,38 @@ _CLEAR_ENOUGH = (CancelledError, DependencyError, Interrupt)
 
 
 class _Short(reprlib.Repr):
-    """Describes an argument in some words, arrays by their shape."""
+    """Describes an argument in some words, in little time and memory however large it is.
+
+    So of what may hold much, its own repr is not asked for.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.maxstring = self.maxother = 60
 
     def repr_instance(self, x: Any, level: int) -> str:
+        kind, name = type(x), name_of_type(x)
+        if issubclass(kind, str):
+            return self.repr_str(str.__str__(x), level)
+        if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+            return f"{name}({self._fields(zip(kind._fields, x, strict=False), level)})"
+        if issubclass(kind, list | tuple | dict | set | frozenset | bytes | bytearray | memoryview):
+            return f"<{name} of length {len(x)}>"
         shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
         if type(shape) is tuple and shape and dtype is not None:
-            return f"<{name_of_type(x)} of shape {shape}, {dtype}>"
+            return f"<{name} of shape {shape}, {dtype}>"
+        if names := getattr(kind, "__dataclass_fields__", None):
+            fields = ((field, getattr(x, field, "?")) for field in names)
+            return f"{name}({self._fields(fields, level)})"
         return " ".join(super().repr_instance(x, level).split())
+
+    def _fields(self, fields: Iterable[tuple[str, Any]], level: int) -> str:
+        """Return some fields, as a call has keyword arguments."""
+        if level <= 0:
+            return _AND_SO_ON
+        first = list(islice(fields, self.maxtuple + 1))
+        words = [f"{name}={self.repr1(value, level - 1)}" for name, value in first[: self.maxtuple]]
+        return ", ".join(words + [_AND_SO_ON] * (len(first) > self.maxtuple))
 
 
 _short = _Short()

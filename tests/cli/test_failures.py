@@ -646,7 +646,7 @@ def test_not_started_properly(write_program: WriteProgram) -> None:
                 try:
                     call()
                 except NotStartedProperly as error:
-                    assert "mpiexec -n 4 python -m scoop_mpi prog.py" in str(error)
+                    assert "python -m scoop_mpi -n 4 prog.py" in str(error)
                 else:
                     raise AssertionError("it was taken")
     """)
