@@ -80,7 +80,11 @@ NO_MESSAGES = {
         "from rank ...:",
         "to rank ...:",
     ),
-    "a part of: call of ..., arguments ...": (", rank ... on ...", "<... of shape ..., ...>"),
+    "a part of: call of ..., arguments ...": (
+        ", rank ... on ...",
+        "<... of length ...>",
+        "<... of shape ..., ...>",
+    ),
     "a part of: a call of ...": ("argument ...: ...", "the function of the call"),
     "a part of: there is no module ... that could be run with -m": ("; try ..., without .py",),
     "Python's own words": (
