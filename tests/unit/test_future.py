@@ -163,7 +163,7 @@ def test_nothing_works_without_a_running_job(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(current, "hub", None)
     future = make_future(max, 3, 5)
     for ask in (future.result, future.exception, future.done, future.running, future.cancel):
-        with pytest.raises(NotStartedProperly, match="mpiexec"):
+        with pytest.raises(NotStartedProperly, match="python -m scoop_mpi -n 4"):
             ask()
 
 
