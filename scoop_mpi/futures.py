@@ -32,7 +32,16 @@ from scoop_mpi.tasks.reduction import Tree
 from scoop_mpi.tasks.terms import Termed, Terms
 
 if TYPE_CHECKING:
-    from typing import ParamSpec, TypeVar
+    from typing import ParamSpec, TypedDict, TypeVar
+
+    from typing_extensions import Unpack
+
+    class MapOptions(TypedDict, total=False):
+        """The keyword arguments of `map`."""
+
+        timeout: float | None
+        buffersize: int | None
+        chunksize: int | None
 
     P = ParamSpec("P")
     MayHoldFutures = Future[Any] | list[Any] | tuple[Any, ...] | dict[Any, Any]
@@ -221,29 +230,21 @@ def submit(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any
 def map(
     func: Callable[..., Future[R]],
     *iterables: Iterable[Any],
-    timeout: float | None = None,
-    buffersize: int | None = None,
-    chunksize: int | None = None,
+    **options: Unpack[MapOptions],
 ) -> Iterator[R]: ...
 @overload
 def map(
     func: Callable[..., R],
     a: Iterable[MayHoldFutures],
     /,
-    *,
-    timeout: float | None = None,
-    buffersize: int | None = None,
-    chunksize: int | None = None,
+    **options: Unpack[MapOptions],
 ) -> Iterator[R]: ...
 @overload
 def map(
     func: Callable[[A], R],
     a: Iterable[A | Future[A]],
     /,
-    *,
-    timeout: float | None = None,
-    buffersize: int | None = None,
-    chunksize: int | None = None,
+    **options: Unpack[MapOptions],
 ) -> Iterator[R]: ...
 @overload
 def map(
@@ -251,10 +252,7 @@ def map(
     a: Iterable[A | Future[A]],
     b: Iterable[B | Future[B]],
     /,
-    *,
-    timeout: float | None = None,
-    buffersize: int | None = None,
-    chunksize: int | None = None,
+    **options: Unpack[MapOptions],
 ) -> Iterator[R]: ...
 @overload
 def map(
@@ -263,10 +261,7 @@ def map(
     b: Iterable[B | Future[B]],
     c: Iterable[C | Future[C]],
     /,
-    *,
-    timeout: float | None = None,
-    buffersize: int | None = None,
-    chunksize: int | None = None,
+    **options: Unpack[MapOptions],
 ) -> Iterator[R]: ...
 @overload
 def map(
@@ -276,10 +271,7 @@ def map(
     c: Iterable[C | Future[C]],
     d: Iterable[D | Future[D]],
     /,
-    *,
-    timeout: float | None = None,
-    buffersize: int | None = None,
-    chunksize: int | None = None,
+    **options: Unpack[MapOptions],
 ) -> Iterator[R]: ...
 @overload
 def map(
@@ -290,10 +282,7 @@ def map(
     d: Iterable[D | Future[D]],
     e: Iterable[E | Future[E]],
     /,
-    *,
-    timeout: float | None = None,
-    buffersize: int | None = None,
-    chunksize: int | None = None,
+    **options: Unpack[MapOptions],
 ) -> Iterator[R]: ...
 @overload
 def map(
@@ -306,9 +295,7 @@ def map(
     f: Iterable[Any],
     /,
     *iterables: Iterable[Any],
-    timeout: float | None = None,
-    buffersize: int | None = None,
-    chunksize: int | None = None,
+    **options: Unpack[MapOptions],
 ) -> Iterator[R]: ...
 def map(
     func: Callable[..., Any],

@@ -139,6 +139,7 @@ class Window:
         if star:
             while context == former:
                 values.append(function(*pending.popleft()))
+            return
         while context == former:
             values.append(function(pending.popleft()))
 
