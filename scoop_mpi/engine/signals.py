@@ -201,8 +201,13 @@ def _lines_of_calls(code: CodeType) -> frozenset[int]:
         line = line_at.get(instruction.offset)
         if line is None:
             continue
-        if instruction.argval == "function" and instruction.opname.startswith("LOAD"):
+        if instruction.opname.startswith("LOAD") and _names(instruction.argval, "function"):
             loaded = line
         elif line == loaded and instruction.opname.startswith("CALL"):
             lines.add(line)
     return frozenset(lines)
+
+
+def _names(argument: object, variable: str) -> bool:
+    """Say whether an instruction's argument is a variable; Python 3.13 loads two in one."""
+    return argument == variable or (isinstance(argument, tuple) and variable in argument)
