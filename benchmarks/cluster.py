@@ -113,8 +113,9 @@ def run(cases: Iterable[Case], rounds: int, is_short: bool, say: Say) -> Results
 def _run_scoop_mpi(function: Callable[[], None]) -> None:
     from scoop_mpi.job.config import Config
     from scoop_mpi.job.rank import run
+    from scoop_mpi.launch.line_to_parent import Line
 
-    status = run(Config(FunctionProgram.of(function)))
+    status = run(Config(FunctionProgram.of(function)), Line())
     if status:
         sys.exit(status)
 

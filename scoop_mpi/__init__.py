@@ -33,7 +33,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from scoop_mpi.current import RankInfo
-    from scoop_mpi.errors import NotStartedProperly, RemoteTraceback, SerializationError
+    from scoop_mpi.errors import (
+        NotStartedProperly,
+        RemoteTraceback,
+        SerializationError,
+        Terminated,
+    )
     from scoop_mpi.fronts.executor import MPIPoolExecutor
     from scoop_mpi.fronts.pool import Pool
 
@@ -58,6 +63,7 @@ __all__ = [
     "Pool",
     "RemoteTraceback",
     "SerializationError",
+    "Terminated",
     "__version__",
     "logger",
     "worker",

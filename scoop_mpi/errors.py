@@ -11,6 +11,7 @@ import functools
 import itertools
 import os
 import reprlib
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -24,6 +25,7 @@ __all__ = [
     "NotStartedProperly",
     "RemoteTraceback",
     "SerializationError",
+    "Terminated",
     "TimeoutError",
     "describe_callable",
 ]
@@ -88,6 +90,45 @@ class Interrupt(KeyboardInterrupt):
 
 Interrupt.__name__ = Interrupt.__qualname__ = "KeyboardInterrupt"  # in tracebacks
 Interrupt.__module__ = "builtins"
+
+
+class Terminated(SystemExit):
+    """A signal asks the job to end. Raised in the program, on the root, where it runs or waits.
+
+    The signal is SIGTERM, which schedulers send at a job's time limit, or SIGUSR1 or SIGUSR2, which
+    they can be asked to send some time before. ``finally`` and ``with`` blocks run, and may still
+    save what there is. If nobody catches it, the exit status is 128 and the signal's number: 143
+    for SIGTERM.
+
+    Args:
+        signum: the number of the signal.
+
+    Attributes:
+        signum: the same.
+        code: the exit status.
+    """
+
+    def __init__(self, signum: int = signal.SIGTERM) -> None:
+        self.signum = signal.Signals(signum)
+        super().__init__(self.signum)
+        self.code = 128 + signum
+
+    def __str__(self) -> str:
+        return self.signum.name
+
+
+class Termination(Terminated):
+    """A `Terminated` that a signal has raised. It is for the program, as an `Interrupt` is."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Terminated, self.args
+
+
+Termination.__name__ = Termination.__qualname__ = Terminated.__name__
+Termination.__module__ = Terminated.__module__
+
+# What signals raise: it goes to the program, whatever it has met.
+BY_SIGNAL = (Interrupt, Termination)
 
 
 class StartError(Exception):
@@ -166,6 +207,7 @@ _ON_PURPOSE = (
     NotStartedProperly,
     SerializationError,
     SyntaxError,
+    Terminated,
     TimeoutError,
 )
 
@@ -322,12 +364,14 @@ def format_exception(error: BaseException) -> str:
 
 
 def raise_interrupt(error: BaseException) -> None:
-    """Raise `error` again if it is a real Ctrl-C.
+    """Raise `error` again if it is a real Ctrl-C, or SIGTERM or its like.
 
     For who makes what the user's code raises the failure of one call, of whatever type it is. A
     KeyboardInterrupt that a line of the user's has raised itself is such a failure too. Ctrl-C
     comes from the handler of the signal, which is ours or Python's, and so from no such line.
     """
+    if isinstance(error, Termination):
+        raise error
     found = _traceback_of(error)
     if not isinstance(error, KeyboardInterrupt) or found is None:
         return

@@ -2,7 +2,7 @@
 
     a launcher has started us           this process is a rank: `rank`
     one rank is asked for               the same
-    several are, and nobody started us  this process becomes mpiexec: `start`
+    several are, and nobody started us  this process starts mpiexec, and waits: `start`, `parent`
 
 Nothing here imports MPI before that is settled, nor what a rank needs besides.
 """
@@ -20,7 +20,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from scoop_mpi.command.command_line import CommandLine, parse
 from scoop_mpi.errors import StartError
 from scoop_mpi.job import standard_streams
-from scoop_mpi.launch import launchers, nesting, standard_input
+from scoop_mpi.launch import launchers, line_to_parent, nesting, standard_input
 from scoop_mpi.launch.mpi_library import cant_load
 from scoop_mpi.launch.request import CANT_FOLLOW, Start
 from scoop_mpi.system import cores, streams
@@ -65,13 +65,13 @@ def _understood(arguments: Sequence[str]) -> CommandLine:
 
 
 def _start_ranks(line: CommandLine, is_nested: bool) -> None:
-    """Become what starts the ranks; or return, if this process is all the ranks there are.
+    """Start the ranks, and end with the job; or return, if this process is all the ranks there are.
 
     Raises:
         StartError: they can't be started.
-        SystemExit: the command was printed, as ``--dry-run`` asks.
+        SystemExit: the job has ended; or its command was printed, as ``--dry-run`` asks.
     """
-    from scoop_mpi.launch import hosts, start
+    from scoop_mpi.launch import hosts, parent, start
 
     asked = line.start
     plan = start.plan(asked, os.environ, len(cores.usable()))
@@ -89,13 +89,16 @@ def _start_ranks(line: CommandLine, is_nested: bool) -> None:
         settings = [f"{name}={value}" for name, value in variables.items()]
         print(shlex.join([*settings, *command]))
         raise SystemExit(0)
+    if not plan.needs_mpiexec:
+        start.become(command, variables)
     is_here = not plan.hosts and not standard_input.may_be_elsewhere(
         asked.mpiexec_options, os.environ
     )
-    kept = standard_input.keep() if plan.needs_mpiexec and is_here else {}
+    standard_input.leave_terminal()
+    kept = standard_input.keep() if is_here else {}
     if line.config.program.is_standard_input and not kept:
         standard_streams.hand_on_program()
-    start.become(command, variables | kept)
+    raise SystemExit(parent.run(command, variables | kept, line.config.grace))
 
 
 def _words_before_ours() -> list[str]:
@@ -114,6 +117,7 @@ def _be_a_rank(line: CommandLine) -> int:
 
         profiling.make_folder(config.profile_folder)
     nesting.mark(os.environ)
+    to_parent = line_to_parent.take(os.environ)
     try:
         standard_input.take(os.environ)
     except OSError as error:
@@ -128,7 +132,7 @@ def _be_a_rank(line: CommandLine) -> int:
         from scoop_mpi.command import info
 
         return info.run(config)
-    return run(config)
+    return run(config, to_parent)
 
 
 def _late_options(line: CommandLine) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         found.scoop_alias,
         found.interactive,
         found.strict,
+        found.grace,
         found.root,
         found.mpi4py_alias,
     )

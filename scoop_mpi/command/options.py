@@ -9,12 +9,14 @@ what they did.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, NoReturn
 
 from scoop_mpi._version import __version__
+from scoop_mpi.job.config import GRACE
 from scoop_mpi.launch.request import CANT_FOLLOW, LINE
 
 _DESCRIPTION = """\
@@ -144,8 +146,7 @@ def _program_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
             dest="interactive",
             action="store_true",
             help="a Python prompt (IPython, if installed) on rank 0 after the program, or without "
-            "one. Leave it with exit(). Under mpiexec it has no line editing, and Ctrl-C ends the "
-            "job",
+            "one. Leave it with exit(). On several ranks it has no line editing",
         ),
     ]
 
@@ -225,6 +226,14 @@ def _rank_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
             default="auto",
             help="whether rank 0 runs tasks beside the program: works, or serves the others alone. "
             "Unless given, it works among fewer than 512 ranks",
+        ),
+        group.add_argument(
+            "--grace",
+            metavar="SECONDS",
+            type=_seconds,
+            default=GRACE,
+            help="after SIGTERM, end the job if it has not ended by itself in this time (default: "
+            "30)",
         ),
         group.add_argument(
             "--profile",
@@ -308,6 +317,13 @@ def _niceness(text: str) -> int:
     return number
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError
+    return seconds
+
+
 def _words_of(text: str) -> list[str]:
     return shlex.split(text)
 
@@ -320,6 +336,7 @@ def _folders(text: str) -> list[str]:
 _count.__name__ = "number (1 or more)"
 _threads.__name__ = "number of threads (1 or more, or keep)"
 _niceness.__name__ = "niceness (-20 to 19)"
+_seconds.__name__ = "number of seconds (0 or more)"
 _words_of.__name__ = "quoted list of options"
 
 

@@ -24,7 +24,7 @@ from scoop_mpi.engine import event_loops
 from scoop_mpi.engine.pump import Pump
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.waiting import WAITING_WHILE_PICKLING, WaitingThreads
-from scoop_mpi.errors import CancelledError, Interrupt
+from scoop_mpi.errors import BY_SIGNAL, CancelledError
 from scoop_mpi.tasks.span import Task
 
 Job = Callable[[], object]
@@ -161,13 +161,14 @@ class Greenlets(HotPath):
         """Whether no task has begun and not ended."""
         return not self.running and not self._notified
 
-    def interrupt(self) -> None:
-        """Ctrl-C: have KeyboardInterrupt raised in the user's program. For the signal handler."""
+    def interrupt(self, make_error: Callable[[], BaseException]) -> None:
+        """Have the error of a signal raised in the user's program. For the signal's handler."""
         if getcurrent() is not self._main:
-            self.raise_in_main(Interrupt())
+            self.raise_in_main(make_error())
             if self.is_in_charge:
                 return
-        raise Interrupt  # in the main greenlet, or first in the task that runs, which ends with it
+        # In the main greenlet, or first in the task that runs, which ends with it.
+        raise make_error()
 
     def raise_in_main(self, error: BaseException) -> None:
         """Have `error` raised in the user's program when it waits, or at once if it does."""
@@ -204,7 +205,7 @@ class Greenlets(HotPath):
             job = self._hub.switch()
             try:
                 job()
-            except Interrupt:
+            except BY_SIGNAL:
                 pass  # `interrupt` has had it raised in the program, too
             except BaseException as error:
                 # What the handler of a signal has raised between two calls; or a fault of ours.

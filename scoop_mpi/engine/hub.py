@@ -44,7 +44,7 @@ from scoop_mpi.engine.signals import Gate
 from scoop_mpi.engine.time_limits import OVERDUE, Idle, TimeLimits
 from scoop_mpi.engine.turns import Turns
 from scoop_mpi.engine.waiting import ThreadWaiter, Waiter
-from scoop_mpi.errors import CancelledError, Interrupt, SerializationError, TimeoutError
+from scoop_mpi.errors import BY_SIGNAL, CancelledError, SerializationError, TimeoutError
 from scoop_mpi.state.agenda import Agenda
 from scoop_mpi.state.policy import MOST_SUSPENDED
 from scoop_mpi.state.queues import ImportGuard
@@ -309,8 +309,8 @@ class Hub(Greenlets):
                 self._urgent.append(future)
                 return False
             self._run_noting(future, self._run_on_this_stack)
-            if isinstance(future.failure, Interrupt):
-                raise future.failure  # Ctrl-C is for the program, not for the task that it met
+            if isinstance(future.failure, BY_SIGNAL):
+                raise future.failure  # it is for the program, not for the task that it met
             return True
         finally:
             del future

@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple
 from scoop_mpi.job.program import Program
 from scoop_mpi.state.policy import RootsPart
 
+# What Slurm leaves between SIGTERM and SIGKILL, unless its KillWait says otherwise.
+GRACE = 30.0
+
 
 class Config(NamedTuple):
     """What each rank is to do.
@@ -22,6 +25,7 @@ class Config(NamedTuple):
         has_scoop_alias: whether ``import scoop`` gives scoop_mpi.
         is_interactive: whether a prompt follows the program.
         is_strict: whether calls get and return copies also where they stay on their rank.
+        grace: seconds that the job may go on after SIGTERM.
         root: whether rank 0 runs tasks; see `policy.only_serves`.
         has_mpi4py_alias: whether ``import mpi4py.futures`` gives scoop_mpi.
         without_effect: options of the command line that come too late here.
@@ -35,6 +39,7 @@ class Config(NamedTuple):
     has_scoop_alias: bool = True
     is_interactive: bool = False
     is_strict: bool = False
+    grace: float = GRACE
     root: RootsPart = "auto"
     has_mpi4py_alias: bool = False
     without_effect: tuple[str, ...] = ()

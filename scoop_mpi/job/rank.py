@@ -31,8 +31,11 @@ from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.standstill import Standstill
 from scoop_mpi.engine.time_limits import Idle
 from scoop_mpi.errors import (
+    Interrupt,
     NotStartedProperly,
     StartError,
+    Terminated,
+    Termination,
     describe_callable,
     format_exception,
     place_in_program,
@@ -44,11 +47,13 @@ from scoop_mpi.job import (
     process,
     scoop_alias,
     standard_streams,
+    termination,
     uncaught,
 )
-from scoop_mpi.job.config import Config
+from scoop_mpi.job.config import GRACE, Config
 from scoop_mpi.job.program import Program, ProgramError
 from scoop_mpi.launch import hash_seed, launchers
+from scoop_mpi.launch.line_to_parent import Line
 from scoop_mpi.observe import log, profiling
 from scoop_mpi.observe.event_log import EventLog
 from scoop_mpi.state.policy import RootsPart
@@ -62,7 +67,10 @@ from scoop_mpi.wire.messages import ImportFailed, Leave, Stop, Stopped
 _SECONDS_TO_FAIL = 3.0  # that tasks get to end once the program has failed
 _SECONDS_TO_SHOW = 10.0  # that the ranks have to show their event logs
 _CHECK_INTERVAL = 0.1
+_SECONDS_BEHIND_ROOT = 2.0  # that a worker gives the root, to end the job
 _SECONDS_TO_REPORT = 5.0  # after which a rank says what the job's end waits for
+
+_leave_at_once = os._exit  # before `process.guard_exit` has it end the job
 
 
 def connect() -> Transport:
@@ -88,8 +96,12 @@ def connect() -> Transport:
     return transport
 
 
-def run(config: Config) -> int:
+def run(config: Config, line: Line) -> int:
     """Do this process's part of the job; return the exit status.
+
+    Args:
+        config: what to do.
+        line: to the process that has started the launcher, if that was one of ours.
 
     Raises:
         StartError: see `connect`.
@@ -98,14 +110,17 @@ def run(config: Config) -> int:
     try:
         logger = log.configure(transport.rank, transport.host, config.log_level)
         rank = _prepare(config, transport, logger)
+        line.announce()
         with profiling.profiled(config.profile_folder, transport.rank), _pumping(rank, logger):
             try:
-                return rank.run()
+                status = rank.run()
             except StartError:
                 raise
             except BaseException:
                 rank.show_logs()
                 raise
+        line.tell_end(status)
+        return status
     except StartError as error:
         streams.write_error(f"scoop_mpi: {error}\n")
         transport.abort(2)
@@ -153,13 +168,13 @@ def _prepare(config: Config, transport: Transport, logger: logging.Logger) -> Ra
             "with --root serves rank 0 runs no tasks, and there is no other rank. Start more (-n), "
             "or leave it out."
         )
-    rank = Rank(program, transport, idle, time.perf_counter, logger, config.root)
+    rank = Rank(program, transport, idle, time.perf_counter, logger, config.root, config.grace)
     current.hub = rank.hub
     rank.hub.is_debug, rank.hub.is_strict = config.is_debug, config.is_strict
     rank.hub.runtime.on_fault = rank.fail
     if config.is_debug:
         rank.keep_log()
-    _handle_interrupts(rank)
+    termination.handle(rank.hub.gate, rank.interrupt, rank.terminate, is_root=rank.is_root)
     process.guard_forks(rank.hub, uncaught.report)
     if transport.size > 1:
         process.guard_exit(f"rank {transport.rank} ({transport.host})", transport.abort)
@@ -208,15 +223,6 @@ def start_pump(rank: Rank, logger: logging.Logger) -> Pump | None:
     return pump
 
 
-def _handle_interrupts(rank: Rank) -> None:
-    """Leave Ctrl-C to the root, which raises it in the program, and ends the job."""
-    rank.hub.gate.install()
-    if rank.is_root:
-        signal.signal(signal.SIGINT, lambda *_: rank.interrupt())
-    else:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 class Rank:
     """This process, as a part of the job.
 
@@ -227,6 +233,7 @@ class Rank:
         clock: tells the time, in seconds.
         logger: where failures and warnings go.
         root: what rank 0 does; see `policy.only_serves`.
+        grace: seconds that the job may go on after SIGTERM.
     """
 
     def __init__(
@@ -237,6 +244,7 @@ class Rank:
         clock: Callable[[], float],
         logger: logging.Logger,
         root: RootsPart = "auto",
+        grace: float = GRACE,
     ) -> None:
         self._program = program
         self._transport = transport
@@ -249,6 +257,8 @@ class Rank:
         self._may_report = threading.Lock()  # taken by who reports why the job failed, once
         self._has_ended = False  # on the root: the program
         self._deadline: float | None = None  # for the end of a job that has failed
+        self._grace = grace
+        self._grace_ends: float | None = None  # once SIGTERM has come
         self._stopping_since: float | None = None
         self._check_at = 0.0
         self._has_shown_log = False
@@ -296,10 +306,28 @@ class Rank:
     def interrupt(self) -> None:
         """Ctrl-C: it is the program's, or if that has ended, nobody waits any longer."""
         if not self._has_ended:
-            self.hub.interrupt()
+            self.hub.interrupt(Interrupt)
         else:
-            self._status = self._status or uncaught.INTERRUPTED
-            self._deadline = self._runtime.clock()
+            self._stop_waiting(uncaught.INTERRUPTED)
+
+    def terminate(self, signum: int) -> None:
+        """A signal asks the job to end: that is the program's to do, within a time if SIGTERM."""
+        if signum == signal.SIGTERM:
+            if self._grace_ends is not None:
+                return  # launcher and scheduler may both have sent it, and it is being followed
+            self._grace_ends = self._runtime.clock() + self._grace
+            if not self.is_root:
+                self._grace_ends += _SECONDS_BEHIND_ROOT
+        if not self.is_root:
+            return
+        if not self._has_ended:
+            self.hub.interrupt(lambda: Termination(signum))
+        elif signum == signal.SIGTERM:
+            self._stop_waiting(128 + signum)
+
+    def _stop_waiting(self, status: int) -> None:
+        self._status = self._status or status
+        self._deadline = self._runtime.clock()
 
     def _all_have_stopped(self) -> bool:
         self._report_running()
@@ -311,6 +339,23 @@ class Rank:
     def _abort_if_late(self) -> None:
         if self._deadline is not None and self._runtime.clock() > self._deadline:
             self._transport.abort(self._status)
+        if self._grace_ends is not None and self._runtime.clock() > self._grace_ends:
+            self._leave_late()
+
+    def _leave_late(self) -> None:
+        """Leave the job, which has not ended after SIGTERM; no rank is to outlive it.
+
+        A worker comes to that if SIGTERM has reached it alone, or if the root and the launcher are
+        gone. Then there is nobody whom MPI could tell.
+        """
+        rank, host = self._transport.rank, self._transport.host
+        streams.write_error(
+            f"scoop_mpi: rank {rank} ({host}) got SIGTERM, and the job has not ended within "
+            f"{self._grace:g} s (--grace). This rank ends now, and the job by it.\n"
+        )
+        if self.is_root:
+            self._transport.abort(termination.TERMINATED)
+        _leave_at_once(termination.TERMINATED)
 
     def _run_program(self) -> int:
         """Run the user's program to the end that Python gives it; return the exit status."""
@@ -346,7 +391,9 @@ class Rank:
 
     def _tell_end(self, error: BaseException) -> int:
         """Print what Python prints of what has ended the program; return the exit status."""
-        if isinstance(error, SystemExit):
+        if isinstance(error, Terminated):
+            streams.write_error(f"scoop_mpi: the program ends by {error.signum.name}.\n")
+        elif isinstance(error, SystemExit):
             task = task_of_exit(error)
             if task is not None:
                 streams.write_error(
@@ -371,12 +418,16 @@ class Rank:
         hub, runtime = self.hub, self._runtime
         if self._import_program():
             hub.open_queues()
-        hub.serve_until(lambda: runtime.is_stopping and hub.is_at_rest)
+        hub.serve_until(self._may_stop)
         runtime.drop_outcomes()
         hub.serve_until(lambda: not self._transport.is_sending)
         streams.flush()
         runtime.post(ROOT_RANK, Stopped())
         hub.serve_until(lambda: runtime.may_leave)
+
+    def _may_stop(self) -> bool:
+        self._abort_if_late()
+        return self._runtime.is_stopping and self.hub.is_at_rest
 
     def _import_program(self) -> bool:
         """Import the program; if that fails, tell the root, and return False."""

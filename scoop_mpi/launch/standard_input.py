@@ -1,23 +1,25 @@
 """The program's standard input: the very one that this command was given, where that can be done.
 
 mpiexec reads its own, and sends it on to the root. MPICH's ends the job if the root doesn't keep
-up, Open MPI's never tells of the end. So where this process becomes mpiexec, it keeps its standard
-input open beside mpiexec's, which gets nothing, and the root opens the same one:
+up, Open MPI's never tells of the end. So where this process starts mpiexec, it keeps its standard
+input open, mpiexec gets nothing, and the root opens what was kept:
 
-    python -m scoop_mpi -n 4          0: a file or pipe
-    becomes mpiexec                   0: /dev/null, 10: the file or pipe
-    rank 0                            0: /proc/<mpiexec's process>/fd/10, opened
+    python -m scoop_mpi -n 4          0: /dev/null, 10: the file or pipe that it was given
+    mpiexec                           0: /dev/null
+    rank 0                            0: /proc/<the first process>/fd/10, opened
 
-Not a terminal: a process in a group of its own may not read from it. Not a socket, which can't be
-opened. And only on one host.
+Not a socket, which can't be opened. And only on one host. A terminal is read by this process alone,
+and goes on through a pipe: mpiexec and the ranks are in groups of their own, which may not read it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import stat
 import sys
+import threading
 from collections.abc import Iterable, Mapping, MutableMapping
 
 from scoop_mpi.launch import launchers
@@ -37,8 +39,44 @@ _HOST_VARIABLES = frozenset(
 )
 
 
+def leave_terminal() -> None:
+    """If standard input is a terminal, read that in a thread, and have a pipe in its place."""
+    if not os.isatty(0):
+        return
+    terminal = os.dup(0)
+    reading, writing = os.pipe()
+    os.dup2(reading, 0)
+    os.close(reading)
+    is_continued = threading.Event()
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # in the background, reading is to fail
+    signal.signal(signal.SIGCONT, lambda *_: is_continued.set())
+    threading.Thread(
+        target=_relay,
+        args=(terminal, writing, is_continued),
+        name="scoop_mpi-terminal",
+        daemon=True,
+    ).start()
+
+
+def _relay(terminal: int, pipe: int, is_continued: threading.Event) -> None:
+    while True:
+        is_continued.clear()
+        try:
+            data = os.read(terminal, 1 << 16)
+        except OSError:  # this process is in the background, or the terminal is gone
+            is_continued.wait()
+            continue
+        if not data:
+            break
+        try:
+            os.write(pipe, data)
+        except BrokenPipeError:  # nobody reads it any more
+            break
+    os.close(pipe)
+
+
 def keep() -> dict[str, str]:
-    """Keep standard input open beside mpiexec's own, for the root.
+    """Keep standard input open for the root; mpiexec's own is empty then.
 
     Returns:
         The variables that tell the root where it is; none if mpiexec is to pass it on.
@@ -46,13 +84,13 @@ def keep() -> dict[str, str]:
     try:
         status = os.fstat(0)
         is_stream = stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)
-        if os.isatty(0) or not (is_stream or stat.S_ISREG(status.st_mode)):
+        if not (is_stream or stat.S_ISREG(status.st_mode)):
             return {}
         os.close(_open("/proc/self/fd/0"))  # whether it can be
         offset = 0 if is_stream else os.lseek(0, 0, os.SEEK_CUR)
     except OSError:  # it can't be opened anew, or this system doesn't have /proc
         return {}
-    kept = fcntl.fcntl(0, fcntl.F_DUPFD, _LEAST_DESCRIPTOR)  # which mpiexec inherits
+    kept = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _LEAST_DESCRIPTOR)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

@@ -1,9 +1,8 @@
-"""Starting the ranks, where no launcher has: this process becomes the MPI's own mpiexec.
+"""How the ranks are started, where no launcher has: by the MPI's own mpiexec.
 
     python -m scoop_mpi -n 4 prog.py   -->   mpiexec -n 4 python -m scoop_mpi prog.py
 
-It becomes mpiexec, by exec, rather than waiting for it: so signals reach mpiexec, and its exit
-status is the job's. What is decided here is how many ranks, on which hosts, and by which mpiexec.
+What is decided here is how many ranks, on which hosts, and by which mpiexec.
 """
 
 from __future__ import annotations
@@ -161,7 +160,7 @@ def allow_open_files(ranks: int) -> str | None:
 
 
 def become(command: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
-    """Become another program, with `variables` added to the environment.
+    """Become another Python, with `variables` added to the environment.
 
     Raises:
         StartError: it can't be run.

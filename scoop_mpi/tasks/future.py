@@ -24,11 +24,11 @@ from scoop_mpi import current
 from scoop_mpi.current import HotPath
 from scoop_mpi.errors import (
     AWAIT_OTHERWISE,
+    BY_SIGNAL,
     FUTURE_CANT_TRAVEL,
     WAIT_OTHERWISE,
     CallableWrapper,
     CancelledError,
-    Interrupt,
     describe_callable,
     name_and_label,
 )
@@ -507,7 +507,7 @@ def call_back(callback: Callable[[Future], object], future: Future) -> None:
     """
     try:
         copy_context().run(callback, future)
-    except Interrupt:
+    except BY_SIGNAL:
         raise
     except BaseException:
         current.running_hub().logger.exception(

@@ -15,10 +15,10 @@ from typing import Any
 
 from scoop_mpi import current
 from scoop_mpi.errors import (
+    BY_SIGNAL,
     CallableWrapper,
     CancelledError,
     DependencyError,
-    Interrupt,
     RemoteTraceback,
     describe_callable,
     name_of_type,
@@ -33,7 +33,7 @@ _AND_SO_ON = "..."
 _add_note = getattr(BaseException, "add_note", None)  # new in Python 3.11
 _cause_of = BaseException.__dict__["__cause__"].__get__
 # These say themselves what call they are about.
-_CLEAR_ENOUGH = (CancelledError, DependencyError, Interrupt)
+_CLEAR_ENOUGH = (CancelledError, DependencyError, *BY_SIGNAL)
 
 
 class _Short(reprlib.Repr):

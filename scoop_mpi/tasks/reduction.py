@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from typing import Any
 
-from scoop_mpi.errors import Interrupt, from_call
+from scoop_mpi.errors import BY_SIGNAL, from_call
 
 Operation = Callable[[Any, Any], Any]
 
@@ -164,7 +164,7 @@ class Tree:
             return right
         try:
             return copy_context().run(self._operation, left, right)
-        except Interrupt:  # Ctrl-C: this runs where the program waits
+        except BY_SIGNAL:  # this runs where the program waits
             raise
         except BaseException as error:
             return _Failed(error)

@@ -31,8 +31,8 @@ from itertools import repeat, starmap
 from typing import Any
 
 from scoop_mpi.errors import (
+    BY_SIGNAL,
     CallableWrapper,
-    Interrupt,
     InvariantBroken,
     SerializationError,
     describe_callable,
@@ -79,7 +79,7 @@ class Window:
         self.failures: dict[int, BaseException | EncodedError] = {}
 
     def run(self) -> None:
-        """Make the calls that are left, until none is; raises nothing but Ctrl-C's `Interrupt`.
+        """Make the calls that are left, until none is; raises only what signals do.
 
         Nor what the handler of a signal raises between two calls.
         """
@@ -101,7 +101,7 @@ class Window:
                             continue  # by values that can't be compared
                         raise
                     self._fail(error)
-                    if isinstance(error, Interrupt):
+                    if isinstance(error, BY_SIGNAL):
                         raise
         finally:
             del self  # errors hold this frame: a cycle would keep what calls had in their locals
@@ -617,7 +617,7 @@ def _settle_futures(window: Window) -> None:
     for offset, value in enumerate(values):
         try:
             values[offset] = outcome_of(value)
-        except Interrupt:
+        except BY_SIGNAL:
             raise
         except BaseException as error:
             values[offset] = None

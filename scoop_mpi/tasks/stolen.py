@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-from scoop_mpi.errors import Interrupt
+from scoop_mpi.errors import BY_SIGNAL
 from scoop_mpi.tasks.future import Future, outcome_of
 from scoop_mpi.tasks.outcomes import Outbox, Outcomes, ReturnedValues
 from scoop_mpi.wire.columns import Batch
@@ -114,7 +114,7 @@ class StolenCall(Future):
         except BaseException as error:
             value = None  # it may be a future that has failed
             failures = {0: self._sealer.failure(error)}
-            if isinstance(error, Interrupt):
+            if isinstance(error, BY_SIGNAL):
                 interrupt = error
         self._context = self._function = None
         # Of a reduction, too, the partial value of one call is what it returned.
@@ -182,7 +182,7 @@ class LoneCall(StolenCall):
         except BaseException as error:
             failure = self._sealer.failure(error)
             self._outbox.append((owner, key, Outcomes(0, 1, [None], {0: failure})))
-            if isinstance(error, Interrupt):
+            if isinstance(error, BY_SIGNAL):
                 raise
         else:
             if type(value) in PLAIN:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from scoop_mpi.errors import CallableWrapper, Interrupt
+from scoop_mpi.errors import BY_SIGNAL, CallableWrapper
 from scoop_mpi.tasks.future import Future, KeywordCall, outcome_of
 from scoop_mpi.tasks.span import Span, Task
 from scoop_mpi.wire.columns import Batch, pack_calls
@@ -75,7 +75,7 @@ class StrictCall(CallableWrapper):
         value = None
         try:
             value = self._sealer.take([outcome_of(function(*arguments_there, **keywords))])
-        except Interrupt:
+        except BY_SIGNAL:
             raise
         except BaseException as error:
             failure = _travelled(self._sealer.failure(error))

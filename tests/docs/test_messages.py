@@ -35,6 +35,7 @@ NO_MESSAGES = {
         "Run a Python program on several ranks",
         "examples: python -m scoop_mpi",
         "number (1 or more)",
+        "number of seconds (0 or more)",
         "number of threads (1 or more, or keep)",
         "niceness (-20 to 19)",
         "quoted list of options",

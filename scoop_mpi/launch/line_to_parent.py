@@ -1,0 +1,60 @@
+"""The root's line to the process that has started mpiexec: see `parent`.
+
+Apart from that, as every rank comes by here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import MutableMapping
+
+from scoop_mpi.launch import launchers
+
+VARIABLE = "SCOOP_MPI_PARENT"
+
+
+class Line:
+    """By which the root tells the parent of itself.
+
+    Args:
+        pipe: the parent's; None: there is no parent, or it is on another host.
+    """
+
+    def __init__(self, pipe: int | None = None) -> None:
+        self._pipe = pipe
+
+    def announce(self) -> None:
+        """Tell that this process takes signals from now on."""
+        self._say("root", os.getpid())
+
+    def tell_end(self, status: int) -> None:
+        """Tell that the program has ended, and with what exit status."""
+        self._say("end", status)
+
+    def _say(self, word: str, number: int) -> None:
+        if self._pipe is not None:
+            with contextlib.suppress(BrokenPipeError):  # the parent is gone
+                os.write(self._pipe, f"{word} {number}\n".encode())
+
+
+def take(environment: MutableMapping[str, str]) -> Line:
+    """Return the line to the parent. A worker has none.
+
+    Args:
+        environment: the process's environment variables. That of ours is removed.
+    """
+    place = environment.pop(VARIABLE, None)
+    if place is None or not launchers.is_first(environment):
+        return Line()
+    process, number, device, inode = map(int, place.split())
+    try:
+        # Without waiting for who reads it: the parent may have ended.
+        pipe = os.open(f"/proc/{process}/fd/{number}", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return Line()  # on another host
+    status = os.fstat(pipe)
+    if (status.st_dev, status.st_ino) == (device, inode):
+        return Line(pipe)
+    os.close(pipe)
+    return Line()
