@@ -39,6 +39,7 @@ NO_MESSAGES = {
         "niceness (-20 to 19)",
         "quoted list of options",
     ),
+    "what is asserted of scoop_mpi itself": ("only the registrar's constants",),
     "an answer to one of SCOOP's options; see migration.md": (
         "scoop_mpi: ...: ...",
         "there are no brokers to start",
