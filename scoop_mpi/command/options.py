@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -77,6 +78,7 @@ _ANSWERS = (
 
 
 RANKS = ("-n", "-np", "--np")  # the last two as mpiexec has them
+KERNEL = ("--install-kernel", "--name")  # what its job doesn't get
 
 
 class Options(NamedTuple):
@@ -113,11 +115,12 @@ def make() -> Options:
     )
     ranks = _rank_options(parser.add_argument_group("what each rank does"))
     log = _log_options(parser.add_argument_group("what is told"))
+    kernel = _kernel_options(parser.add_argument_group("for Jupyter, in place of a program"))
     return Options(
         parser,
         _names(
             action
-            for action in (*what, *start, *ranks, *log, *_answered_options(parser))
+            for action in (*what, *start, *ranks, *log, *kernel, *_answered_options(parser))
             if action.nargs is None
         ),
         _names(action for action in start if action.dest == "hosts"),
@@ -277,6 +280,28 @@ def _log_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
     ]
 
 
+def _kernel_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
+    place, name = KERNEL
+    return [
+        group.add_argument(
+            place,
+            choices=["user", "sys-prefix"],
+            nargs="?",
+            const="user",
+            help="install a kernel whose cells run on rank 0 of a job, with -n and the other "
+            "options given beside, and end. user: for every Jupyter of this user; that is meant "
+            "unless told. sys-prefix: for the Jupyter of this Python environment. Give it as "
+            f"{place}=sys-prefix",
+        ),
+        group.add_argument(
+            name,
+            metavar="NAME",
+            type=_kernel_name,
+            help="the kernel's name; scoop_mpi unless told",
+        ),
+    ]
+
+
 def _answered_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     return [
         parser.add_argument(
@@ -308,6 +333,13 @@ def _niceness(text: str) -> int:
     return number
 
 
+def _kernel_name(text: str) -> str:
+    # As Jupyter has it, but for a dot at the beginning: the name is that of a folder.
+    if re.fullmatch(r"\w[\w.-]*", text, re.ASCII) is None:
+        raise ValueError
+    return text
+
+
 def _words_of(text: str) -> list[str]:
     return shlex.split(text)
 
@@ -320,6 +352,7 @@ def _folders(text: str) -> list[str]:
 _count.__name__ = "number (1 or more)"
 _threads.__name__ = "number of threads (1 or more, or keep)"
 _niceness.__name__ = "niceness (-20 to 19)"
+_kernel_name.__name__ = "name (letters, digits, and . _ - after the first)"
 _words_of.__name__ = "quoted list of options"
 
 
