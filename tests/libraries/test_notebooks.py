@@ -30,6 +30,11 @@ DRIVER = """
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
+
+    # Jupyter would choose ports that are free, and other jobs could take them before the kernel
+    # does. So there are sockets in the folder where this runs.
+    WITHOUT_PORTS = Config({"KernelManager": {"transport": "ipc"}})
 
     class Client(NotebookClient):
         deed = None
@@ -60,7 +65,12 @@ DRIVER = """
         cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         notebook = nbformat.v4.new_notebook(cells=cells)
         client = Client(
-            notebook, kernel_name=name, allow_errors=True, timeout=60, startup_timeout=60
+            notebook,
+            kernel_name=name,
+            allow_errors=True,
+            timeout=60,
+            startup_timeout=60,
+            config=WITHOUT_PORTS,
         )
         async with client.async_setup_kernel():
             for number, cell in enumerate(cells):
