@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, NamedTuple
 
-from scoop_mpi.errors import NOT_STARTED, NotStartedProperly
+from scoop_mpi.errors import NotStartedProperly, not_started
 
 
 class RankInfo(NamedTuple):
@@ -109,5 +109,5 @@ def running_hub() -> HotPath:
         NotStartedProperly: there is none.
     """
     if hub is None:
-        raise NotStartedProperly(NOT_STARTED)
+        raise NotStartedProperly(not_started())
     return hub

@@ -47,6 +47,11 @@ NOT_STARTED = (
     "    python -m scoop_mpi -n 4 prog.py\n"
     "instead of `python prog.py`."
 )
+_FOR_NOTEBOOKS = (
+    "\nA notebook needs a kernel that is started so: install it with\n"
+    "    python -m scoop_mpi --install-kernel -n 4\n"
+    "and choose it for this notebook."
+)
 UNGUARDED = (
     "a worker came upon this call while it was importing the program. Every rank imports the\n"
     "program, but only rank 0 runs it: put the code that starts the work under\n"
@@ -70,6 +75,11 @@ WAIT_OTHERWISE = (
 AWAIT_OTHERWISE = (
     "asyncio can't wait for a future of scoop_mpi: await asyncio.to_thread(future.result) instead"
 )
+
+
+def not_started() -> str:
+    """Return what to say where there is no job: in a notebook, how it gets one."""
+    return NOT_STARTED + (_FOR_NOTEBOOKS if "ipykernel" in sys.modules else "")
 
 
 class NotStartedProperly(RuntimeError):

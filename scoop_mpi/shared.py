@@ -30,6 +30,9 @@ def setConst(**kwargs: Any) -> None:
     that can be sent to another rank can be a constant, also functions, lambdas and methods. A
     constant is a copy of what it was when it was set; nobody should change it.
 
+    To set one again to the same value is no error, and does nothing. The same are values that are
+    pickled to the same bytes; their ``==`` is not asked, as for arrays, say, it gives no answer.
+
     All numpy arrays in constants are read-only. Those in constants of 1 MiB and more are in each
     node's memory once, shared by its ranks.
 
@@ -38,7 +41,8 @@ def setConst(**kwargs: Any) -> None:
 
     Raises:
         NotStartedProperly: the program was not started with ``-m scoop_mpi``.
-        TypeError: a constant of that name exists already, set by whichever rank; none is set then.
+        TypeError: a constant of that name exists already, set by whichever rank to another value;
+            none is set then.
         SerializationError: a value can't be sent to other ranks.
     """
     hub = _hub()
@@ -61,7 +65,11 @@ def _set(hub: Hub, constants: dict[str, Any], hold: Hold | None) -> None:
         if not proposal.is_answered:
             waiter.wait(None)
     if proposal.refused is not None:
-        raise TypeError(f"This constant already exists: {proposal.refused}.")
+        name = proposal.refused
+        raise TypeError(
+            f"This constant already exists: {name}, with another value. To give it this one, "
+            f"delete it first: shared.delConst({name!r})"
+        )
 
 
 def getConst(name: str, timeout: float | None = 0.1) -> Any:

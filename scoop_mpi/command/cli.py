@@ -3,6 +3,7 @@
     a launcher has started us           this process is a rank: `rank`
     one rank is asked for               the same
     several are, and nobody started us  this process starts mpiexec, and waits: `start`, `parent`
+    a kernel is to be installed         this process, and no rank: `kernel`
 
 Nothing here imports MPI before that is settled, nor what a rank needs besides.
 """
@@ -16,6 +17,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from typing import TYPE_CHECKING
 
 from scoop_mpi.command.command_line import CommandLine, parse
 from scoop_mpi.errors import StartError
@@ -26,6 +28,9 @@ from scoop_mpi.launch.request import CANT_FOLLOW, Start
 from scoop_mpi.system import cores, streams
 from scoop_mpi.system.interpreter import Invocation
 
+if TYPE_CHECKING:
+    from scoop_mpi.command.kernel import Kernel
+
 
 def main() -> int:
     """Do what the command line asks for; return the exit status."""
@@ -33,6 +38,8 @@ def main() -> int:
     is_nested = nesting.leave_outer_job(os.environ)
     line = _understood(sys.argv[1:])
     try:
+        if line.kernel is not None:
+            return _install(line.kernel)
         if line.niceness is not None:
             _set_niceness(line.niceness)
         if launchers.launcher(os.environ) is None:
@@ -62,6 +69,20 @@ def _understood(arguments: Sequence[str]) -> CommandLine:
             return parse(arguments)
     except SystemExit as ending:
         raise SystemExit(0) from ending
+
+
+def _install(wanted: Kernel) -> int:
+    """Install a kernel for Jupyter; return the exit status.
+
+    Raises:
+        StartError: it can't be installed.
+    """
+    if launchers.launcher(os.environ) is not None:
+        raise StartError("--install-kernel writes a file, and takes one process; leave mpiexec out")
+    from scoop_mpi.command import kernel
+
+    print(kernel.install(wanted, _words_before_ours()))
+    return 0
 
 
 def _start_ranks(line: CommandLine, is_nested: bool) -> None:

@@ -13,6 +13,9 @@ from scoop_mpi.job.program import Program
 from scoop_mpi.launch.request import LINE, Start
 
 if TYPE_CHECKING:
+    import argparse
+
+    from scoop_mpi.command.kernel import Kernel
     from scoop_mpi.command.options import Options
 
 
@@ -26,6 +29,7 @@ class CommandLine(NamedTuple):
         is_info: whether only to tell about the MPI and the ranks.
         rank_words: the part of the command line that is for the ranks.
         start_options: the names of the options that say how to start them.
+        kernel: what to install for Jupyter, instead of all that; None: nothing.
     """
 
     config: Config
@@ -34,6 +38,7 @@ class CommandLine(NamedTuple):
     is_info: bool = False
     rank_words: tuple[str, ...] = ()
     start_options: tuple[str, ...] = ()
+    kernel: Kernel | None = None
 
 
 def parse(arguments: Sequence[str]) -> CommandLine:
@@ -51,8 +56,9 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         ours.parser.error(f"argument {LINE}: {error}")
     found = ours.parser.parse_args([word for option in words.options for word in option])
     program = words.program
+    kernel = _kernel(found, words, ours)
     if program is None:
-        if not (found.interactive or found.info):
+        if not (found.interactive or found.info or kernel):
             ours.parser.error(
                 "there is no program to run: name a script, or give -m module or -c code"
             )
@@ -90,6 +96,36 @@ def parse(arguments: Sequence[str]) -> CommandLine:
             *words.rest,
         ),
         tuple(dict.fromkeys(name for name, _ in named if name in ours.starting)),
+        kernel,
+    )
+
+
+def _kernel(found: argparse.Namespace, words: _Words, ours: Options) -> Kernel | None:
+    """Return the kernel that is to be installed. Exits, as argparse does, if it can't be that."""
+    from scoop_mpi.command.options import KERNEL
+
+    place, name = KERNEL
+    if found.install_kernel is None:
+        if found.name is not None:
+            ours.parser.error(f"{name} is for a kernel: give {place} too")
+        return None
+    if words.rest:
+        ours.parser.error(
+            f"{place} runs no program: leave out {words.rest[0]} and what follows. Where to "
+            f"install is said by {place}=user or {place}=sys-prefix"
+        )
+    from scoop_mpi.command.kernel import NAME, Kernel
+
+    others = (("-i", found.interactive), ("--info", found.info), ("--dry-run", found.dry_run))
+    for option, is_given in others:
+        if is_given:
+            ours.parser.error(f"{place} can't go with {option}")
+    its_own = (option for option in words.options if _name_of(option) not in KERNEL)
+    return Kernel(
+        found.name or NAME,
+        found.install_kernel == "sys-prefix",
+        found.n,
+        tuple(itertools.chain.from_iterable(its_own)),
     )
 
 

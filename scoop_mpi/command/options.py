@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import shlex
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -79,6 +80,7 @@ _ANSWERS = (
 
 
 RANKS = ("-n", "-np", "--np")  # the last two as mpiexec has them
+KERNEL = ("--install-kernel", "--name")  # what its job doesn't get
 
 
 class Options(NamedTuple):
@@ -115,11 +117,12 @@ def make() -> Options:
     )
     ranks = _rank_options(parser.add_argument_group("what each rank does"))
     log = _log_options(parser.add_argument_group("what is told"))
+    kernel = _kernel_options(parser.add_argument_group("for Jupyter, in place of a program"))
     return Options(
         parser,
         _names(
             action
-            for action in (*what, *start, *ranks, *log, *_answered_options(parser))
+            for action in (*what, *start, *ranks, *log, *kernel, *_answered_options(parser))
             if action.nargs is None
         ),
         _names(action for action in start if action.dest == "hosts"),
@@ -286,6 +289,28 @@ def _log_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
     ]
 
 
+def _kernel_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
+    place, name = KERNEL
+    return [
+        group.add_argument(
+            place,
+            choices=["user", "sys-prefix"],
+            nargs="?",
+            const="user",
+            help="install a kernel whose cells run on rank 0 of a job, with -n and the other "
+            "options given beside, and end. user: for every Jupyter of this user; that is meant "
+            "unless told. sys-prefix: for the Jupyter of this Python environment. Give it as "
+            f"{place}=sys-prefix",
+        ),
+        group.add_argument(
+            name,
+            metavar="NAME",
+            type=_kernel_name,
+            help="the kernel's name; scoop_mpi unless told",
+        ),
+    ]
+
+
 def _answered_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     return [
         parser.add_argument(
@@ -324,6 +349,13 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _kernel_name(text: str) -> str:
+    # As Jupyter has it, but for a dot at the beginning: the name is that of a folder.
+    if re.fullmatch(r"\w[\w.-]*", text, re.ASCII) is None:
+        raise ValueError
+    return text
+
+
 def _words_of(text: str) -> list[str]:
     return shlex.split(text)
 
@@ -337,6 +369,7 @@ _count.__name__ = "number (1 or more)"
 _threads.__name__ = "number of threads (1 or more, or keep)"
 _niceness.__name__ = "niceness (-20 to 19)"
 _seconds.__name__ = "number of seconds (0 or more)"
+_kernel_name.__name__ = "name (letters, digits, and . _ - after the first)"
 _words_of.__name__ = "quoted list of options"
 
 

@@ -8,7 +8,8 @@ runs, and reading a constant waits for it.
 
     proposer               rank 0                    leaders of other nodes
        |  ConstantsProposed   |                             |
-       |--------------------->|  name taken: ConstantsRefused, to the proposer
+       |--------------------->|  a name taken, by another value: ConstantsRefused, to the proposer
+       |                      |  all taken, by the same values: ConstantsKept, to the proposer
        |                      |---- ConstantsPublished ---->|---- ... --->   a tree of leaders
        |                      |                             |
        |                the ranks of its node         the ranks of its node
@@ -30,6 +31,9 @@ That a constant is no more is a version as well. Who deletes one asks rank 0 for
 by themselves rank 0 removes when nobody refers to them any longer (`holds`). A deleted name
 can be taken again, so a rank that has heard of a deletion reads no name before it has that version.
 
+Whether a value is the one that a name has, rank 0 tells by the bytes that travel. What the user's
+own ``==`` says is not asked: it may be anything, an array for one.
+
 A pure state machine: `handle` and `propose` return what to send. The runtime places and maps
 memory. Values stay sealed until they are first read.
 """
@@ -46,6 +50,7 @@ from scoop_mpi.wire.constant_values import Constant, copied
 from scoop_mpi.wire.holds import Hold, Holds, Keeper
 from scoop_mpi.wire.messages import (
     ConstantsDeleted,
+    ConstantsKept,
     ConstantsMapped,
     ConstantsPlaced,
     ConstantsProposed,
@@ -80,7 +85,7 @@ class Proposal:
 
     Attributes:
         is_answered: whether rank 0 has decided.
-        refused: names the one that is taken already.
+        refused: names the one that is taken already, by another value.
     """
 
     __slots__ = ("_notify", "hold", "is_answered", "refused")
@@ -92,14 +97,14 @@ class Proposal:
         self.refused: str | None = None
 
     def accept(self, version: int) -> None:
-        """They have been published as this version."""
+        """They have been published as this version, or were before."""
         if self.hold is not None:
             self.hold.version = version
         self.is_answered = True
         self._notify()
 
     def refuse(self, name: str) -> None:
-        """This name is taken."""
+        """This name has another value."""
         self.refused = name
         self.is_answered = True
         self._notify()
@@ -126,6 +131,7 @@ class Constants:
     TAKES: ClassVar[tuple[type[Message], ...]] = (
         ConstantsProposed,
         ConstantsRefused,
+        ConstantsKept,
         ConstantsDeleted,
         ConstantsPublished,
         ConstantsPlaced,
@@ -244,6 +250,12 @@ class Constants:
                     raise UnexpectedMessage(self.rank, source, message, "nothing was proposed")
                 self._proposals.pop(ticket).refuse(name)
                 return []
+            case ConstantsKept(ticket, news):
+                if ticket not in self._proposals:
+                    raise UnexpectedMessage(self.rank, source, message, "nothing was proposed")
+                self.hear_of(news)
+                self._proposals.pop(ticket).accept(self.heard_of)
+                return []
             case ConstantsDeleted(versions):
                 return self._delete(versions)
             case HoldReleased(name):
@@ -260,15 +272,20 @@ class Constants:
 
     def _decide(self, origin: int, proposed: ConstantsProposed) -> list[Send]:
         ticket, values, are_counted = proposed
-        for name in values:
-            if name in self._versions_by_name:
+        # What rank 0 publishes it takes in at once, so it has each constant whose name is taken.
+        taken = {name: self._held[name] for name in values if name in self._versions_by_name}
+        for name, constant in taken.items():
+            if not constant.was_set_to(values[name]):
                 return [Send(origin, ConstantsRefused(ticket, name))]
+        new = {name: payload for name, payload in values.items() if name not in taken}
+        if not new:
+            return [Send(origin, ConstantsKept(ticket, self.news))]
         version = self._last_given + 1
-        for name in values:
+        for name in new:
             self._versions_by_name[name] = version
             if are_counted:
                 self.holds.published(name, origin)
-        return self._publish(origin, ticket, values, ())
+        return self._publish(origin, ticket, new, ())
 
     def _delete(self, versions: dict[str, int]) -> list[Send]:
         """Remove constants, unless that has been done, and the names may have been taken again."""
@@ -353,7 +370,9 @@ class Constants:
                 if removed is not None and removed.is_open:
                     self._discard(removed)
             for name, payload in due.values.items():
-                self._held[name] = Constant(payload, due.origin, due.version)
+                self._held[name] = Constant(
+                    payload, due.origin, due.version, is_registrars=self.rank == REGISTRAR_RANK
+                )
             self.version = due.version
             self.hear_of(due.erased << _NEWS_BITS | due.version)
             if due.origin == self.rank and due.values:

@@ -1,18 +1,21 @@
 """The values of constants: sealed when they are set, opened when they are first read.
 
-Responsible for how a value is kept, also for what makes its arrays read-only. Must not know how it
-gets from rank to rank (`constants`), nor that its memory may be shared (`node_memory`).
+Responsible for how a value is kept and known again, also for what makes its arrays read-only. Must
+not know how it gets from rank to rank (`constants`), nor that its memory may be shared
+(`node_memory`).
 """
 
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from typing import Any, NamedTuple
 
 from scoop_mpi.transport.frames import bytes_of
 from scoop_mpi.wire.frozen_arrays import reduce_frozen
 from scoop_mpi.wire.holds import Keeper
 from scoop_mpi.wire.serializer import OUT_OF_BAND_BYTES, Buffer, Payload, decode, encode
+
+_COMPARED_BYTES = 1 << 20  # at a time: bytes compare faster than views of them, but are copies
 
 
 def seal(value: object) -> Payload:
@@ -44,19 +47,60 @@ def copied(payload: Payload) -> Payload:
     )
 
 
+class _Imprint(NamedTuple):
+    """What is kept of a payload that has been opened: enough to know it again.
+
+    Attributes:
+        digest: of its stream, which would be as large as the value itself.
+        buffers: they take no more memory, as the value's arrays lie in them.
+    """
+
+    digest: bytes
+    buffers: tuple[Buffer, ...]
+
+
+def _imprint_of(payload: Payload) -> _Imprint:
+    import hashlib  # not above: rank 0 alone needs it
+
+    data, buffers = payload
+    # The stream names what the keepers are of.
+    kept = tuple(buffer for buffer in buffers if type(buffer) is not Keeper)
+    return _Imprint(hashlib.blake2b(bytes_of(data)).digest(), kept)
+
+
+def _are_equal(one: Buffer, other: Buffer) -> bool:
+    mine, others = bytes_of(one), bytes_of(other)
+    parts = (
+        slice(start, start + _COMPARED_BYTES) for start in range(0, mine.nbytes, _COMPARED_BYTES)
+    )
+    return mine.nbytes == others.nbytes and all(
+        bytes(mine[part]) == bytes(others[part]) for part in parts
+    )
+
+
 class Constant:
     """A constant that this rank holds.
+
+    Args:
+        payload: its value.
+        origin: the rank that has set it.
+        version: the one that has brought it.
+        is_registrars: whether it may be asked for what it was set to, also once it is open.
 
     Attributes:
         origin: the rank that has set it.
         version: the one that has brought it.
     """
 
-    __slots__ = ("_opened", "_payload", "origin", "version")
+    __slots__ = ("_imprint", "_is_registrars", "_opened", "_payload", "origin", "version")
 
-    def __init__(self, payload: Payload, origin: int, version: int) -> None:
+    def __init__(
+        self, payload: Payload, origin: int, version: int, *, is_registrars: bool = False
+    ) -> None:
         self.origin = origin
         self.version = version
+        self._is_registrars = is_registrars
+        self._imprint: _Imprint | None = None
         self._payload: Payload | None = payload
         self._opened: list[Any] = []  # the value comes first; several threads may open it at once
 
@@ -76,5 +120,22 @@ class Constant:
             data, buffers = payload
             own = (bytes_of(b).toreadonly() for b in buffers if type(b) is not Keeper)
             self._opened.append(decode((data, tuple(own))))
+            if self._is_registrars:
+                self._imprint = _imprint_of(payload)
             self._payload = None
         return self._opened[0]
+
+    def was_set_to(self, payload: Payload) -> bool:
+        """Say whether `payload` is, byte by byte, the one of this constant.
+
+        Nothing is opened, so no code of the user's runs.
+        """
+        own = self._payload  # looked at first: another thread may open it meanwhile
+        mine = self._imprint if own is None else _imprint_of(own)
+        assert mine is not None, "only the registrar's constants are asked"
+        others = _imprint_of(payload)
+        return (
+            mine.digest == others.digest
+            and len(mine.buffers) == len(others.buffers)
+            and all(map(_are_equal, mine.buffers, others.buffers))
+        )

@@ -159,7 +159,7 @@ class CalledOff(NamedTuple):
 
 
 class ConstantsProposed(NamedTuple):
-    """Any rank to rank 0: publish these constants, if none of the names is taken.
+    """Any rank to rank 0: publish these constants, if none of the names has another value.
 
     `are_counted`: they are to go when nobody refers to them any more (see `holds`).
     """
@@ -170,10 +170,20 @@ class ConstantsProposed(NamedTuple):
 
 
 class ConstantsRefused(NamedTuple):
-    """Rank 0 to the proposer: `name` is taken already."""
+    """Rank 0 to the proposer: `name` is taken already, and has another value."""
 
     ticket: int
     name: str
+
+
+class ConstantsKept(NamedTuple):
+    """Rank 0 to the proposer: all of these constants are there already, with these very values.
+
+    `news`: see `constants`. The version that has brought them is among those that it tells of.
+    """
+
+    ticket: int
+    news: int
 
 
 class ConstantsDeleted(NamedTuple):
@@ -266,6 +276,7 @@ Message = (
     | CalledOff
     | ConstantsProposed
     | ConstantsRefused
+    | ConstantsKept
     | ConstantsDeleted
     | ConstantsPublished
     | ConstantsPlaced
@@ -288,7 +299,9 @@ class Send(NamedTuple):
 
 KINDS: tuple[type[Message], ...] = get_args(Message)
 # Who alone may say what; all else any rank may say to any other.
-BY_ROOT: frozenset[type[Message]] = frozenset({Begin, Steal, ConstantsRefused, Stop, Leave})
+BY_ROOT: frozenset[type[Message]] = frozenset(
+    {Begin, Steal, ConstantsRefused, ConstantsKept, Stop, Leave}
+)
 TO_ROOT: frozenset[type[Message]] = frozenset(
     {
         WorkWanted,

@@ -39,7 +39,11 @@ NO_MESSAGES = {
         "number of threads (1 or more, or keep)",
         "niceness (-20 to 19)",
         "quoted list of options",
+        "name (letters, digits",
     ),
+    "what --install-kernel says when it is done": ("The kernel ... was written to ...",),
+    "a part of: scoop_mpi is not running": ("A notebook needs a kernel",),
+    "what is asserted of scoop_mpi itself": ("only the registrar's constants",),
     "an answer to one of SCOOP's options; see migration.md": (
         "scoop_mpi: ...: ...",
         "there are no brokers to start",
@@ -132,6 +136,8 @@ NAMES = {
     "MPICH's or Intel MPI's mpiexec",
     "Open MPI's mpiexec",
     "a PMIx launcher",
+    # A kernel's, as Jupyter's menus have it.
+    "... (... ...)",
     # Which rank, and where in the program, as parts of messages.
     "rank ... (...)",
     "... (..., line ...)",

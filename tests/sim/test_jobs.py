@@ -909,8 +909,38 @@ def test_a_constant_is_set_once_however_many_try() -> None:
         assert sum(won) == 1
         assert shared.getConst("contested") == won.index(True)
         with pytest.raises(TypeError, match="contested"):
-            shared.setConst(other=1, contested=2)
+            shared.setConst(other=1, contested=-1)
         assert shared.getConst("other", timeout=0) is None
+
+    run_everywhere(program)
+
+
+def set_the_same(x: int) -> Any:
+    shared.setConst(same=[1, "two"], table=np.arange(float(LARGE_LENGTH)))
+    return shared.getConst("same", timeout=0), float(shared.getConst("table", timeout=0)[x])
+
+
+def test_all_may_set_a_constant_to_the_same_value() -> None:
+    def program() -> None:
+        for _ in range(2):
+            found = list(futures.map(set_the_same, range(12)))
+            assert found == [([1, "two"], float(x)) for x in range(12)]
+        with pytest.raises(TypeError, match=r"same, with another value.*delConst\('same'\)"):
+            shared.setConst(same=[1, "three"])
+
+    run_everywhere(program)
+
+
+def use_element(x: int) -> Any:
+    return shared.getConst("element", timeout=0)([x] * x)
+
+
+def test_a_constant_with_a_shared_element_may_be_set_again() -> None:
+    def program() -> None:
+        element = shared.SharedElementEncapsulation(len)
+        for _ in range(2):
+            shared.setConst(element=element)
+            assert list(futures.map(use_element, range(8))) == list(range(8))
 
     run_everywhere(program)
 

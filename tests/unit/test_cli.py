@@ -11,6 +11,7 @@ import pytest
 
 from scoop_mpi import __version__
 from scoop_mpi.command.command_line import parse
+from scoop_mpi.command.kernel import Kernel, specification
 from scoop_mpi.job.config import Config
 from scoop_mpi.job.program import Program
 from scoop_mpi.launch.request import Start
@@ -237,6 +238,75 @@ def test_options_of_scoop_that_have_nothing_to_do_say_what_does(
     assert words in text
     assert line.split()[0] in text
     assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "kernel"),
+    [
+        ("--install-kernel", Kernel("scoop_mpi", False, None, ())),
+        ("--install-kernel=user", Kernel("scoop_mpi", False, None, ())),
+        ("--install-kernel -n 4", Kernel("scoop_mpi", False, 4, ("-n", "4"))),
+        ("-n4 --name a.b-C_1 --install-kernel", Kernel("a.b-C_1", False, 4, ("-n4",))),
+        (
+            "--host a b --install-kernel=sys-prefix --threads 2 --name=x -v",
+            Kernel("x", True, None, ("--host=a", "--host=b", "--threads=2", "-v")),
+        ),
+    ],
+)
+def test_a_kernel_that_is_to_be_installed(line: str, kernel: Kernel) -> None:
+    assert parse(line.split()).kernel == kernel
+
+
+def test_without_the_option_no_kernel_is_installed() -> None:
+    assert parse(["prog.py", "--install-kernel"]).kernel is None
+    assert parse(["-v", "prog.py"]).kernel is None
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("--install-kernel prog.py a", "runs no program: leave out prog.py and what follows"),
+        ("--install-kernel sys-prefix", "--install-kernel=user or --install-kernel=sys-prefix"),
+        ("--install-kernel -m module", "leave out -m"),
+        ("--install-kernel -c code", "leave out -c"),
+        ("--install-kernel=there", "invalid choice: 'there'"),
+        ("--install-kernel -i", "can't go with -i"),
+        ("--info --install-kernel", "can't go with --info"),
+        ("--install-kernel --dry-run", "can't go with --dry-run"),
+        ("--install-kernel --name", "expected one argument"),
+        ("--install-kernel --name=", "invalid name (letters, digits"),
+        ("--install-kernel --name a/b", "invalid name (letters, digits"),
+        ("--install-kernel --name ..", "invalid name (letters, digits"),
+        ("--install-kernel --name .hidden", "invalid name (letters, digits"),
+        ("--install-kernel --name \xe9", "invalid name (letters, digits"),
+        ("--install-kernel -n 0", "invalid number (1 or more)"),
+        ("--name x prog.py", "--name is for a kernel: give --install-kernel too"),
+        ("--name x", "--name is for a kernel: give --install-kernel too"),
+    ],
+)
+def test_a_kernel_that_cannot_be_installed(
+    line: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ending:
+        parse(line.split())
+    assert ending.value.code == 2
+    assert complaint in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("ranks", "title"), [(None, "here"), (1, "here (1 rank)"), (64, "here (64 ranks)")]
+)
+def test_what_a_kernel_is_to_jupyter(ranks: int | None, title: str) -> None:
+    kernel = Kernel("here", False, ranks, ("-n", "4"))
+    assert specification(kernel, ["-P", "-m", "scoop_mpi"]) == {
+        "argv": [
+            *(sys.executable, "-P", "-m", "scoop_mpi", "-n", "4"),
+            *("-m", "ipykernel_launcher", "-f", "{connection_file}"),
+        ],
+        "display_name": title,
+        "language": "python",
+        "interrupt_mode": "message",
+    }
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,6 +39,14 @@ def test_not_started_properly_is_a_runtime_error() -> None:
     assert 'if __name__ == "__main__":' in errors.UNGUARDED
 
 
+def test_in_a_notebook_it_is_said_how_that_gets_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    assert errors.not_started() == errors.NOT_STARTED
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    assert errors.not_started().startswith(errors.NOT_STARTED)
+    assert "python -m scoop_mpi --install-kernel" in errors.not_started()
+
+
 def test_a_remote_traceback_shows_rank_and_host() -> None:
     text = str(RemoteTraceback("Traceback ...\nValueError: no\n\n", 3, "node7"))
     assert text == "\n\nOn rank 3 (node7):\nTraceback ...\nValueError: no"

@@ -21,6 +21,7 @@ from scoop_mpi.wire.messages import (
     Call,
     CalledOff,
     ConstantsDeleted,
+    ConstantsKept,
     ConstantsMapped,
     ConstantsPlaced,
     ConstantsProposed,
@@ -105,6 +106,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     FunctionSent: st.builds(FunctionSent, numbers, payloads),
     ConstantsProposed: st.builds(ConstantsProposed, numbers, constants, st.booleans()),
     ConstantsRefused: st.builds(ConstantsRefused, numbers, texts),
+    ConstantsKept: st.builds(ConstantsKept, numbers, numbers),
     ConstantsDeleted: st.builds(ConstantsDeleted, st.dictionaries(texts, numbers)),
     ConstantsPublished: st.builds(
         ConstantsPublished, numbers, ranks, numbers, constants, st.lists(texts).map(tuple), numbers

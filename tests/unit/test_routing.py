@@ -21,6 +21,7 @@ from scoop_mpi.wire.messages import (
     KINDS,
     TO_ROOT,
     Call,
+    ConstantsKept,
     ConstantsMapped,
     ConstantsRefused,
     FunctionSent,
@@ -114,6 +115,7 @@ class Rank:
         Leave(),
         Steal((1,)),
         ConstantsRefused(1, "x"),
+        ConstantsKept(1, 5),
         Returned(0, 77, 5, False),
         Returned(0, 1, 5, False),  # of a map, which gets no such thing
         Returned(0, 1, 5, True),
