@@ -56,6 +56,7 @@ EXPECTED: dict[str, Check] = {
     "map_scan.py": prints("e = 1084483/398959 = 2.718281828459"),
     "nested_tree.py": prints("a tree of depth 12 has 4096 leaves"),
     "pi_calc.py": prints_pi,
+    "random_numbers.py": prints("descendants in 60 families: 655, at most 50 in one"),
     "recursion.py": prints("500! has 1135 digits"),
     "shared_constants.py": prints("entries: 0.0 1.0 4.0 9.0 16.0 ... 998001.0"),
     "tree_traversal.py": prints("visited 3000 nodes, 215063 steps"),
