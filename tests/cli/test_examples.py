@@ -45,6 +45,7 @@ def shows_where_it_was_raised(run: Run) -> bool:
 
 
 EXPECTED: dict[str, Check] = {
+    "asyncio_driver.py": prints("the best of 2 ** 36 ways to pack 611 kg is worth 838"),
     "callbacks.py": prints("5 of 20 done", "20 of 20 done", "primes below 20000: 2262"),
     "exceptions.py": shows_where_it_was_raised,
     "genetic_algorithm.py": prints("best individual: 60 ones of 60"),
