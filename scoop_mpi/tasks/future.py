@@ -45,6 +45,11 @@ else:
 
 CallbackType = Literal["standard", "universal"]
 
+# The methods of a future that are for programs; the others are for the runtime.
+_PUBLIC = frozenset(
+    ("add_done_callback", "cancel", "cancelled", "done", "exception", "result", "running")
+)
+
 
 class Watcher(Protocol):
     """Whoever wants to know that a future is done. `notify` may be called from any thread."""
@@ -312,6 +317,10 @@ class Future(Generic[T_co]):
     @property
     def _condition(self) -> NoReturn:
         raise TypeError(WAIT_OTHERWISE)
+
+    def __dir__(self) -> list[str]:
+        """Return the public names, which tab completion shows."""
+        return [name for name in super().__dir__() if name.startswith("_") or name in _PUBLIC]
 
     def __reduce__(self) -> Any:
         raise TypeError(FUTURE_CANT_TRAVEL)
