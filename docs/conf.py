@@ -41,7 +41,7 @@ nitpick_ignore_regex = [
     # To a type checker what a function returns.
     (r"py:class", r"R|scoop_mpi\.tasks\.future\.T_co"),
     (r"py:class", r"(collections\.abc|concurrent\.futures|logging)\..*"),
-    (r"py:exc", r"BrokenExecutor|multiprocessing\..*"),
+    (r"py:exc", r"BrokenExecutor|(asyncio|multiprocessing)\..*"),
 ]
 
 # Dashes only: quotation marks and dots stay as they are typed, and as messages have them.

@@ -35,6 +35,8 @@ GROUPS = (
     Group("Tasks that start tasks", "tutorial.md", ("nested_tree", "tree_traversal", "recursion")),
     Group("Reductions", "manual/reductions.md", ("map_reduce", "map_scan")),
     Group("What travels", "manual/travelling.md", ("lambdas", "shared_constants")),
+    Group("Random numbers", "manual/random_numbers.md", ("random_numbers",)),
+    Group("With asyncio", "manual/recipes.md", ("asyncio_driver",)),
     Group("With another library", "migration.md", ("genetic_algorithm",)),
 )
 

@@ -69,6 +69,13 @@ __all__ = [
     "worker",
 ]
 
+_MODULES = ("futures", "joblib", "shared")  # that are for programs
+
+
+def __dir__() -> list[str]:
+    """Return the public names, which tab completion shows, with the modules that are imported."""
+    return [*__all__, *(name for name in _MODULES if name in globals())]
+
 
 _FRONTS = {
     "MPIPoolExecutor": "scoop_mpi.fronts.executor",

@@ -10,6 +10,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from scoop_mpi.errors import NotStartedProperly, not_started
@@ -84,6 +85,10 @@ class HotPath(ABC):
     @abstractmethod
     def join(self, future: Any, timeout: float | None) -> None:
         """Return once a future is done, running it here if nobody else does."""
+
+    @abstractmethod
+    def awaiting(self, future: Any) -> Generator[Any, None, None]:
+        """Return once a future is done: a part of a coroutine."""
 
     @abstractmethod
     def poll(self, future: Any) -> None:

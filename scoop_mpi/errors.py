@@ -72,8 +72,9 @@ WAIT_OTHERWISE = (
     "concurrent.futures can't wait for a future of scoop_mpi: wait for it with "
     "scoop_mpi.futures.wait or as_completed, or call its result()"
 )
-AWAIT_OTHERWISE = (
-    "asyncio can't wait for a future of scoop_mpi: await asyncio.to_thread(future.result) instead"
+AWAIT_TASKS = (
+    "asyncio.wait can't wait for a future of scoop_mpi itself: "
+    "give it asyncio.ensure_future(future)"
 )
 
 

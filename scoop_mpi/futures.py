@@ -74,6 +74,12 @@ __all__ = [
     "wait",
 ]
 
+
+def __dir__() -> list[str]:
+    """Return the public names, which tab completion shows."""
+    return list(__all__)
+
+
 FIRST_COMPLETED = "FIRST_COMPLETED"
 FIRST_EXCEPTION = "FIRST_EXCEPTION"
 ALL_COMPLETED = "ALL_COMPLETED"

@@ -36,6 +36,12 @@ except ImportError as error:
 
 __all__ = ["MPIBackend", "register"]
 
+
+def __dir__() -> list[str]:
+    """Return the public names, which tab completion shows."""
+    return list(__all__)
+
+
 NAME = "scoop_mpi"
 SHARED_BYTES = 1 << 20  # of an array, as with joblib: smaller ones travel with each call
 

@@ -23,6 +23,11 @@ from scoop_mpi.wire.messages import ConstantsDeleted
 __all__ = ["SharedElementEncapsulation", "delConst", "elements", "getConst", "setConst"]
 
 
+def __dir__() -> list[str]:
+    """Return the public names, which tab completion shows."""
+    return list(__all__)
+
+
 def setConst(**kwargs: Any) -> None:
     """Set constants that every rank can read with `getConst`.
 

@@ -103,6 +103,11 @@ class Greenlets(HotPath):
     def _loop(self) -> None:
         """Decide what comes next, for ever."""
 
+    @property
+    @abstractmethod
+    def serves_event_loop(self) -> bool:
+        """Whether the main thread runs an event loop, in which somebody awaits a future."""
+
     @abstractmethod
     def _send_values(self) -> None:
         """Send what calls of other ranks have returned."""

@@ -29,7 +29,7 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
@@ -37,13 +37,14 @@ from typing import Any, cast
 
 from scoop_mpi import current
 from scoop_mpi.engine import event_loops
+from scoop_mpi.engine.awaiting import EventLoops
 from scoop_mpi.engine.bell import Bell
 from scoop_mpi.engine.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.signals import Gate
 from scoop_mpi.engine.time_limits import OVERDUE, Idle, TimeLimits
 from scoop_mpi.engine.turns import Turns
-from scoop_mpi.engine.waiting import ThreadWaiter, Waiter
+from scoop_mpi.engine.waiting import WAITING_WHILE_PICKLING, ThreadWaiter, Waiter
 from scoop_mpi.errors import BY_SIGNAL, CancelledError, SerializationError, TimeoutError
 from scoop_mpi.state.agenda import Agenda
 from scoop_mpi.state.policy import MOST_SUSPENDED
@@ -94,6 +95,7 @@ class Hub(Greenlets):
         self._callbacks_running = 0  # greenlets
         self._helpers: dict[Waiter, None] = {}  # threads of ours that help out
         self._yielding: list[GreenletWaiter] = []  # who polls, and lets a task run
+        self._event_loops = EventLoops(self, self)
         self._experience = runtime.worker.experience
         self._agenda = Agenda(self._queues, self._experience, runtime.size, self._runs_tasks)
         self.time_limits = TimeLimits(runtime, self._agenda, idle)
@@ -541,6 +543,67 @@ class Hub(Greenlets):
             return (future.value, None) if error is None else (None, error)
         finally:
             del future, error  # see `join`
+
+    # ------------------------------------------------------------ event loops
+
+    def awaiting(self, future: Future) -> Generator[Any, None, None]:
+        """See `HotPath`."""
+        return self._event_loops.wait(future)
+
+    @property
+    def serves_event_loop(self) -> bool:
+        """See `Greenlets`."""
+        return self._event_loops.are_served_by(self.thread)
+
+    def begin_awaiting(self) -> bool:
+        """Somebody awaits in the event loop of this thread; return whether it needs a helper.
+
+        Other ranks make the calls of the root's program, in its main thread. Elsewhere all others
+        may wait just so, or the call may lie in a queue that only this rank can get at.
+        """
+        runtime = self.runtime
+        if runtime.is_stepping_here:
+            raise RuntimeError(WAITING_WHILE_PICKLING)
+        return (
+            runtime.size == 1 or runtime.rank != 0 or self._is_elsewhere_thread() or self.is_in_task
+        )
+
+    def take_turn(self, is_helped: bool) -> bool:
+        """Do what the thread of an event loop alone can do; return whether anything has moved.
+
+        No task is begun: the loop is to go on.
+
+        Args:
+            is_helped: whether a helper makes calls here meanwhile.
+        """
+        runtime = self.runtime
+        if self._is_elsewhere_thread():
+            moved = runtime.step()
+            self._queues.enqueue_due()
+            self.run_due_callbacks()
+            return moved
+        self.bell.answer()
+        if not is_helped:
+            runtime.reserve(has_calls=False)  # for another rank may wait for this one to begin some
+        moved = runtime.step(is_low=is_helped and self._is_helper_idle())
+        if self._deadlines:
+            self._expire_deadlines()
+        while self._yielding:
+            self._yielding.pop().notify()  # there is none to begin
+        if not self._is_somebody_due:
+            return moved
+        self._give_way()
+        return True
+
+    def end_awaiting(self, is_helped: bool) -> None:
+        """Nobody awaits in that event loop any more."""
+        if not is_helped:
+            self.runtime.reserve(has_calls=False, is_reserved=False)
+
+    def _is_helper_idle(self) -> bool:
+        """Whether a thread that helps out has nothing to do."""
+        is_idle = any(waiter in self.waiting_threads for waiter in list(self._helpers))
+        return is_idle and self.runtime.size > 1 and not self.queue and self._is_low()
 
     # ------------------------------------------------------------ working off spans
 

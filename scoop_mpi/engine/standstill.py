@@ -66,6 +66,8 @@ class Standstill:
 
     def _waiting_thread(self) -> tuple[ThreadWaiter, Future] | None:
         """Return a thread that waits for a task that is suspended here, and the task."""
+        if self._greenlets.serves_event_loop:
+            return None  # each turn of that lets tasks go on that have begun
         begun = set(self._greenlets.running.values())
         for waiter in list(self._greenlets.waiting_threads):
             for future in waiter.awaited:

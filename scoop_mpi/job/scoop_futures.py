@@ -56,6 +56,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """Return the public names, which tab completion shows."""
+    return list(__all__)
+
+
 def map(
     func: Callable[..., Any],
     *iterables: Iterable[Any],

@@ -15,7 +15,7 @@ it is in a ready queue; a claim is a `dict.pop` from that queue, which one threa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol
 from scoop_mpi import current
 from scoop_mpi.current import HotPath
 from scoop_mpi.errors import (
-    AWAIT_OTHERWISE,
+    AWAIT_TASKS,
     BY_SIGNAL,
     FUTURE_CANT_TRAVEL,
     WAIT_OTHERWISE,
@@ -44,6 +44,11 @@ else:
     T_co = TypeVar("T_co", covariant=True)
 
 CallbackType = Literal["standard", "universal"]
+
+# The methods of a future that are for programs; the others are for the runtime.
+_PUBLIC = frozenset(
+    ("add_done_callback", "cancel", "cancelled", "done", "exception", "result", "running")
+)
 
 
 class Watcher(Protocol):
@@ -187,6 +192,24 @@ class Future(Generic[T_co]):
         finally:
             del self, failure
 
+    def __await__(self) -> Generator[Any, None, T_co]:
+        """Wait in a coroutine of asyncio's: ``await future`` is what `result` returns or raises.
+
+        The event loop goes on meanwhile, and makes no calls itself: other ranks do or, on one rank
+        and in tasks, another thread.
+
+        Raises:
+            asyncio.CancelledError: the future was cancelled. Or the coroutine is: that cancels the
+                call too, as with `asyncio.wrap_future`, unless it runs or was sent to another rank.
+            RuntimeError: no event loop of asyncio's runs.
+            BaseException: whatever the call raised; see `result`.
+        """
+        try:
+            yield from current.running_hub().awaiting(self)
+            return self.result()
+        finally:
+            del self  # see `exception`
+
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the call raised, or None if it returned; wait as `result` does.
 
@@ -267,14 +290,14 @@ class Future(Generic[T_co]):
 
         Raises:
             ValueError: `inCallbackType` is neither of the two.
-            TypeError: it is asyncio that would wait for this future.
+            TypeError: it is `asyncio.wait` that would wait for this future.
         """
         if inCallbackType not in ("standard", "universal"):
             raise ValueError(
                 f"inCallbackType must be 'standard' or 'universal', not {inCallbackType!r}"
             )
         if getattr(callable_, "__module__", None) == "asyncio.tasks":
-            raise TypeError(AWAIT_OTHERWISE)  # of asyncio.wait, whose loop would not be woken
+            raise TypeError(AWAIT_TASKS)  # of asyncio.wait, whose loop would not be woken
         hub = current.running_hub()
         if inCallbackType == "universal" and self._function is not None and hub.claim(self):
             if not isinstance(self._function, CallbackCarrier):
@@ -288,16 +311,16 @@ class Future(Generic[T_co]):
         if self._function is None:
             self.call_back()
 
-    # What `concurrent.futures` and asyncio look for in a future that they are given. They would go
-    # on with futures of their own alone, and say so in words that help nobody.
+    # What `concurrent.futures` looks for in a future that it is given. It would go on with futures
+    # of its own alone, and say so in words that help nobody.
 
     @property
     def _condition(self) -> NoReturn:
         raise TypeError(WAIT_OTHERWISE)
 
-    @property
-    def _asyncio_future_blocking(self) -> NoReturn:
-        raise TypeError(AWAIT_OTHERWISE)
+    def __dir__(self) -> list[str]:
+        """Return the public names, which tab completion shows."""
+        return [name for name in super().__dir__() if name.startswith("_") or name in _PUBLIC]
 
     def __reduce__(self) -> Any:
         raise TypeError(FUTURE_CANT_TRAVEL)

@@ -45,6 +45,7 @@ def shows_where_it_was_raised(run: Run) -> bool:
 
 
 EXPECTED: dict[str, Check] = {
+    "asyncio_driver.py": prints("the best of 2 ** 36 ways to pack 611 kg is worth 838"),
     "callbacks.py": prints("5 of 20 done", "20 of 20 done", "primes below 20000: 2262"),
     "exceptions.py": shows_where_it_was_raised,
     "genetic_algorithm.py": prints("best individual: 60 ones of 60"),
@@ -56,6 +57,7 @@ EXPECTED: dict[str, Check] = {
     "map_scan.py": prints("e = 1084483/398959 = 2.718281828459"),
     "nested_tree.py": prints("a tree of depth 12 has 4096 leaves"),
     "pi_calc.py": prints_pi,
+    "random_numbers.py": prints("descendants in 60 families: 655, at most 50 in one"),
     "recursion.py": prints("500! has 1135 digits"),
     "shared_constants.py": prints("entries: 0.0 1.0 4.0 9.0 16.0 ... 998001.0"),
     "tree_traversal.py": prints("visited 3000 nodes, 215063 steps"),

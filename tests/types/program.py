@@ -6,6 +6,8 @@ none is an error, too. All other lines are right.
 
 from __future__ import annotations
 
+import asyncio
+
 from scoop_mpi import MPIPoolExecutor, futures, shared
 
 
@@ -42,6 +44,16 @@ def mistakes() -> None:
     futures.submitt(text_of, 1)  # type: ignore
     shared.getConst(name=5)  # type: ignore
     print(wrong, lengths)
+
+
+async def awaited() -> None:
+    first = futures.submit(area, 1.0, 2.0)
+    longer: float = await first + 1.0
+    both = await asyncio.gather(first, futures.submit(text_of, 1))
+    longer += both[0] + len(both[1])
+    text: str = await asyncio.wait_for(futures.submit(text_of, 2), timeout=longer)
+    text += await first  # type: ignore
+    (await first).upper()  # type: ignore
 
 
 def right() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import functools
 import logging
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -423,11 +424,8 @@ def test_a_call_with_universal_callbacks_keeps_its_name(hub: FakeHub) -> None:
 # ------------------------------------------------------------ those who wait for other futures
 
 
-def wait_in_asyncio(function: Callable[..., Any]) -> Callable[[Future], Any]:
-    async def wait(future: Future) -> None:
-        await function(future)
-
-    return lambda future: asyncio.run(wait(future))
+async def wait_in_asyncio(future: Any) -> None:
+    await asyncio.wait([future])
 
 
 @pytest.mark.usefixtures("hub")
@@ -436,16 +434,12 @@ def wait_in_asyncio(function: Callable[..., Any]) -> Callable[[Future], Any]:
     [
         (lambda future: concurrent.futures.wait([future]), "scoop_mpi.futures.wait"),
         (lambda future: list(concurrent.futures.as_completed([future])), "as_completed"),
-        *(
-            (wait_in_asyncio(function), "asyncio.to_thread")
-            for function in (
-                asyncio.wrap_future,
-                asyncio.ensure_future,
-                asyncio.gather,
-                asyncio.shield,
-                lambda future: asyncio.wait([future]),
-                lambda future: asyncio.wait_for(asyncio.ensure_future(future), 1),
-            )
+        pytest.param(
+            lambda future: asyncio.run(wait_in_asyncio(future)),
+            "asyncio.ensure_future",
+            marks=pytest.mark.skipif(
+                sys.version_info < (3, 11), reason="Python 3.10 makes a task of it"
+            ),
         ),
     ],
 )
