@@ -74,7 +74,7 @@ class _Job:
         self._said = b""
         self._early: list[int] = []  # signals that came before mpiexec was there
         self._interrupted_at = -_SECONDS_OF_A_SECOND_KEY
-        self._measures: Iterator[Callable[[], object]] | None = None  # once SIGTERM has come
+        self._measures: Iterator[Callable[[], object]] | None = None  # once the job has to end
 
     def start(self, command: Sequence[str], variables: Mapping[str, str]) -> None:
         """Start mpiexec.
@@ -121,18 +121,21 @@ class _Job:
             self._early.append(number)
             return
         words = self._words()
-        if "root" not in words or "end" in words or self._is_second_key(number):
+        if "root" not in words or "end" in words:
             self._process.send_signal(number)
             return
-        with contextlib.suppress(ProcessLookupError):  # mpiexec is about to notice
-            os.kill(words["root"], number)
-        if number == signal.SIGTERM and self._measures is None:
+        if self._measures is None and (number == signal.SIGTERM or self._is_second_key(number)):
             kill_root = functools.partial(os.kill, words["root"], signal.SIGKILL)
             self._measures = iter((kill_root, self._process.terminate, self._process.kill))
+            if number == signal.SIGINT:  # mpiexec would only pass it on to the ranks
+                self.is_overdue()
+                return
             signal.setitimer(signal.ITIMER_REAL, self._grace + _SECONDS_BEHIND_ROOT)
+        with contextlib.suppress(ProcessLookupError):  # mpiexec is about to notice
+            os.kill(words["root"], number)
 
     def is_overdue(self, *_: Any) -> None:
-        """Do more to end the job: it hasn't ended though SIGTERM has come."""
+        """Do more to end the job, which hasn't ended though it was asked to."""
         assert self._measures is not None
         signal.setitimer(signal.ITIMER_REAL, _SECONDS_TO_END)
         with contextlib.suppress(ProcessLookupError):
