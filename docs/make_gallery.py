@@ -38,6 +38,9 @@ GROUPS = (
     Group("With another library", "migration.md", ("genetic_algorithm",)),
 )
 
+# What a program's docstring says about how it is started begins with this.
+COMMAND = "python -m scoop_mpi "
+
 INDEX = """\
 # Examples
 
@@ -98,7 +101,7 @@ def read_example(name: str) -> Example:
         raise ValueError(f"examples/{name}.py has no docstring to make a page of")
     paragraphs = [paragraph.strip() for paragraph in text.split("\n\n")]
     # The page has the command in a block of its own.
-    said = tuple(part for part in paragraphs if not part.startswith("mpiexec "))
+    said = tuple(part for part in paragraphs if not part.startswith(COMMAND))
     return Example(name, said, module.body[1].lineno)
 
 

@@ -48,4 +48,4 @@ def test_the_programs_docstring_stands_once_on_its_page(name: str) -> None:
     lines = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()
     assert lines[example.first_line - 1].startswith(("import ", "from "))
     assert '"""' in lines[example.first_line - 3]
-    assert not any(part.startswith("mpiexec") for part in example.paragraphs)
+    assert not any(part.startswith("python ") for part in example.paragraphs)
