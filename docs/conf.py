@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-# make_gallery.py; and the checkout's own package, whose docstrings are the reference.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+# The checkout: docs/make_gallery.py, and its own package, whose docstrings are the reference.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scoop_mpi import __version__
@@ -14,7 +13,7 @@ author = "scoop_mpi developers"
 version = release = __version__
 
 extensions = [
-    "make_gallery",
+    "docs.make_gallery",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",

@@ -1,8 +1,9 @@
 """Makes a page of each program in examples/, and one that lists them, whenever the site is built.
 
-A page has what the program's docstring says, how it is started, what it prints, and its source. So
-all that is written by hand is the program, and what it prints: outputs/NAME.txt, as a run on four
-ranks has printed it, which tests/docs/test_gallery.py holds against another run.
+A page has what the program's docstring says, its picture, how it is started, what it prints, and
+its source. What it prints is outputs/NAME.txt, as a run on four ranks has printed it. The picture
+is pictures/NAME.svg, as draw_examples.py draws it. tests/docs/test_gallery.py holds the former
+against another run, and the latter against another drawing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from docs.draw_examples import PICTURES
 
 DOCS = Path(__file__).resolve().parent
 EXAMPLES = DOCS.parent / "examples"
@@ -40,18 +43,36 @@ GROUPS = (
     Group("With another library", "migration.md", ("genetic_algorithm",)),
 )
 
+# What a program's docstring says about how it is started begins with this.
+COMMAND = "python -m scoop_mpi "
+
 INDEX = """\
 # Examples
 
 Short programs, each about one thing. They are in the directory `examples/`, and each checks its own
 result. What they print here is from a run on four ranks. Times, and the order in which results come
-in, differ from run to run.
+in, differ from run to run. So does which rank makes which call: in the pictures that is simulated.
+The values in them are what the programs' functions compute.
+"""
+
+CARD = """\
+- ```{{raw}} html
+  :file: ../pictures/{name}.svg
+  ```
+
+  {link}
 """
 
 PAGE = """\
 # {title}
 
 {text}
+
+```{{raw}} html
+:file: ../pictures/{name}.svg
+```
+
+{caption}
 
 ```sh
 python -m scoop_mpi -n 4 examples/{name}.py
@@ -100,7 +121,7 @@ def read_example(name: str) -> Example:
         raise ValueError(f"examples/{name}.py has no docstring to make a page of")
     paragraphs = [paragraph.strip() for paragraph in text.split("\n\n")]
     # The page has the command in a block of its own.
-    said = tuple(part for part in paragraphs if not part.startswith("mpiexec "))
+    said = tuple(part for part in paragraphs if not part.startswith(COMMAND))
     return Example(name, said, module.body[1].lineno)
 
 
@@ -110,12 +131,14 @@ def pages() -> Mapping[str, str]:
     listed = [INDEX]
     for group in GROUPS:
         examples = [read_example(name) for name in group.names]
-        listed += [f"## {group.title}\n", *(f"- {example.link}" for example in examples), ""]
+        cards = [CARD.format(name=example.name, link=example.link) for example in examples]
+        listed += [f"## {group.title}\n", "{.cards .pictures}", *cards]
         for example in examples:
             made[f"{example.name}.md"] = PAGE.format(
                 name=example.name,
                 title=example.title,
                 text="\n\n".join(example.paragraphs),
+                caption=PICTURES[example.name].caption,
                 first=example.first_line,
                 chapter=group.chapter,
             )
