@@ -505,7 +505,48 @@ def genetic_algorithm(drawing: Drawing) -> None:
         drawing.text(237, y + 4, f"{name} of {module.POPULATION}")
 
 
+def random_numbers(drawing: Drawing) -> None:
+    drawing.rectangle("shape rank0", 120, 2, 100, 24, round=3)
+    drawing.text(170, 18, "the seed", "inside")
+    for call, rank in enumerate(ranks_of(4)):
+        x = 8 + 84 * call
+        drawing.path("axis", f"M170 26 L{x + 36} 60")
+        drawing.rectangle("shape rank0", x, 60, 72, 24, round=3)
+        drawing.text(x + 36, 76, f"child {call}", "inside")
+        drawing.path("axis", f"M{x + 36} 84 V112")
+        drawing.rectangle(f"shape rank{rank}", x, 112, 72, 24, round=3)
+        drawing.text(x + 36, 128, f"call {call}", "inside")
+
+
+def asyncio_driver(drawing: Drawing) -> None:
+    steps = ("submit some calls", "await the first that ends", "look at its result")
+    for row, step in enumerate(steps):
+        y = 2 + 48 * row
+        drawing.rectangle("shape rank0", 20, y, 200, 26, round=3)
+        drawing.text(120, y + 17, step, "inside")
+        if row:
+            drawing.path("axis", f"M120 {y - 22} V{y}")
+    drawing.path("axis", "M220 111 H300 V63 H220")
+    drawing.text(232, 92, "submit")
+    drawing.text(232, 106, "the next")
+
+
 PICTURES = {
+    "random_numbers": Picture(
+        140,
+        random_numbers,
+        "A seed, its four children, and a call with each, in the colours of the ranks that make"
+        " the calls.",
+        "Each call has a generator of its own, from a child of the seed. So its numbers are the"
+        " same, whichever rank makes the call.",
+    ),
+    "asyncio_driver": Picture(
+        130,
+        asyncio_driver,
+        "Three steps: submit some calls, await the first that ends, look at its result. From the"
+        " last a line leads back to the second: submit the next.",
+        "As many calls are always under way as there were at the beginning.",
+    ),
     "map_doc": Picture(
         216,
         map_doc,
