@@ -323,7 +323,7 @@ class Rank:
         if not self._has_ended:
             self.hub.interrupt(lambda: Termination(signum))
         elif signum == signal.SIGTERM:
-            self._stop_waiting(128 + signum)
+            self._stop_waiting(termination.TERMINATED)
 
     def _stop_waiting(self, status: int) -> None:
         self._status = self._status or status

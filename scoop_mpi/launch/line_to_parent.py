@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import MutableMapping
 
-from scoop_mpi.launch import launchers
+from scoop_mpi.launch import descriptors, launchers
 
 VARIABLE = "SCOOP_MPI_PARENT"
 
@@ -47,14 +47,8 @@ def take(environment: MutableMapping[str, str]) -> Line:
     place = environment.pop(VARIABLE, None)
     if place is None or not launchers.is_first(environment):
         return Line()
-    process, number, device, inode = map(int, place.split())
     try:
         # Without waiting for who reads it: the parent may have ended.
-        pipe = os.open(f"/proc/{process}/fd/{number}", os.O_WRONLY | os.O_NONBLOCK)
+        return Line(descriptors.reopen(place, os.O_WRONLY | os.O_NONBLOCK))
     except OSError:
-        return Line()  # on another host
-    status = os.fstat(pipe)
-    if (status.st_dev, status.st_ino) == (device, inode):
-        return Line(pipe)
-    os.close(pipe)
-    return Line()
+        return Line()  # it is on another host

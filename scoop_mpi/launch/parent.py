@@ -27,7 +27,7 @@ from types import FrameType
 from typing import Any
 
 from scoop_mpi.errors import StartError
-from scoop_mpi.launch import line_to_parent
+from scoop_mpi.launch import descriptors, line_to_parent
 from scoop_mpi.system import streams
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -69,7 +69,8 @@ class _Job:
     def __init__(self, grace: float) -> None:
         self._grace = grace
         self._process: subprocess.Popen[bytes] | None = None
-        self._pipe, self._pipe_of_root = os.pipe()  # the latter keeps it open until root opens it
+        self._pipe, writing = os.pipe()
+        os.close(writing)  # the root opens the pipe anew
         os.set_blocking(self._pipe, False)
         self._said = b""
         self._early: list[int] = []  # signals that came before mpiexec was there
@@ -84,8 +85,7 @@ class _Job:
         """
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
-        status = os.fstat(self._pipe)
-        place = " ".join(map(str, (os.getpid(), self._pipe, status.st_dev, status.st_ino)))
+        place = descriptors.place(self._pipe)
         self._process = subprocess.Popen(
             command,
             env={**os.environ, **variables, line_to_parent.VARIABLE: place},

@@ -22,9 +22,11 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping, MutableMapping
 
-from scoop_mpi.launch import launchers
+from scoop_mpi.launch import descriptors, launchers
 
 _VARIABLE = "SCOOP_MPI_STANDARD_INPUT"
+# Without waiting for who writes into a named pipe; and a terminal won't become ours.
+_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _LEAST_DESCRIPTOR = 10  # a shell's redirections use those below
 
 # By which mpiexec learns of hosts besides from us.
@@ -86,7 +88,7 @@ def keep() -> dict[str, str]:
         is_stream = stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)
         if not (is_stream or stat.S_ISREG(status.st_mode)):
             return {}
-        os.close(_open("/proc/self/fd/0"))  # whether it can be
+        os.close(os.open("/proc/self/fd/0", _READING))  # whether it can be
         offset = 0 if is_stream else os.lseek(0, 0, os.SEEK_CUR)
     except OSError:  # it can't be opened anew, or this system doesn't have /proc
         return {}
@@ -94,8 +96,7 @@ def keep() -> dict[str, str]:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    place = (os.getpid(), kept, status.st_dev, status.st_ino, offset)
-    return {_VARIABLE: " ".join(map(str, place))}
+    return {_VARIABLE: f"{offset} {descriptors.place(kept)}"}
 
 
 def take(environment: MutableMapping[str, str]) -> None:
@@ -107,30 +108,21 @@ def take(environment: MutableMapping[str, str]) -> None:
     Raises:
         OSError: it isn't there any more, or can't be opened.
     """
-    place = environment.pop(_VARIABLE, None)
-    if place is None or not launchers.is_first(environment):
+    kept = environment.pop(_VARIABLE, None)
+    if kept is None or not launchers.is_first(environment):
         return
-    process, kept, device, inode, offset = map(int, place.split())
-    path = f"/proc/{process}/fd/{kept}"
-    descriptor = _open(path)
+    offset, _, place = kept.partition(" ")
+    descriptor = descriptors.reopen(place, _READING)
     try:
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) != (device, inode):
-            raise FileNotFoundError(f"{path} is another file")
         os.set_blocking(descriptor, True)
-        if stat.S_ISREG(status.st_mode):
-            os.lseek(descriptor, offset, os.SEEK_SET)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.lseek(descriptor, int(offset), os.SEEK_SET)
         os.dup2(descriptor, 0)
     finally:
         os.close(descriptor)
     if sys.stdin is not None:
         # Anew, as it has found out already what can be done with the pipe that it had.
         sys.stdin = open(0, encoding=sys.stdin.encoding, errors=sys.stdin.errors, closefd=False)  # noqa: SIM115
-
-
-def _open(path: str) -> int:
-    # Without waiting for who writes into a named pipe; and a terminal won't become ours.
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def may_be_elsewhere(options: Iterable[str], environment: Mapping[str, str]) -> bool:
