@@ -67,6 +67,7 @@ from scoop_mpi.wire.messages import ImportFailed, Leave, Stop, Stopped
 _SECONDS_TO_FAIL = 3.0  # that tasks get to end once the program has failed
 _SECONDS_TO_SHOW = 10.0  # that the ranks have to show their event logs
 _CHECK_INTERVAL = 0.1
+_SECONDS_OF_ONE = 5.0  # in which signals of one number are taken as one: see `terminate`
 _SECONDS_BEHIND_ROOT = 2.0  # that a worker gives the root, to end the job
 _SECONDS_TO_REPORT = 5.0  # after which a rank says what the job's end waits for
 
@@ -259,6 +260,7 @@ class Rank:
         self._deadline: float | None = None  # for the end of a job that has failed
         self._grace = grace
         self._grace_ends: float | None = None  # once SIGTERM has come
+        self._signalled_at: dict[int, float] = {}  # by the number of the signal
         self._stopping_since: float | None = None
         self._check_at = 0.0
         self._has_shown_log = False
@@ -312,10 +314,15 @@ class Rank:
 
     def terminate(self, signum: int) -> None:
         """A signal asks the job to end: that is the program's to do, within a time if SIGTERM."""
+        now = self._runtime.clock()
+        before = self._signalled_at.get(signum)
+        if before is not None and now - before < _SECONDS_OF_ONE:
+            return  # launcher and scheduler may both have sent it
+        self._signalled_at[signum] = now
         if signum == signal.SIGTERM:
             if self._grace_ends is not None:
-                return  # launcher and scheduler may both have sent it, and it is being followed
-            self._grace_ends = self._runtime.clock() + self._grace
+                return  # it is being followed
+            self._grace_ends = now + self._grace
             if not self.is_root:
                 self._grace_ends += _SECONDS_BEHIND_ROOT
         if not self.is_root:

@@ -122,6 +122,42 @@ def test_a_signal_to_all_ranks_as_schedulers_send_it(
     assert file.read_text() == saved_by(number)
 
 
+def test_a_signal_that_comes_twice_at_once_is_one(
+    write_program: WriteProgram, tmp_path: Path
+) -> None:
+    program = write_program("""
+        import os, signal, time
+        from scoop_mpi import Terminated, futures
+
+        met = []
+
+        def send(number):
+            os.kill(os.getpid(), number)
+            time.sleep(0)
+
+        if __name__ == "__main__":
+            for number in [signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR1, signal.SIGUSR2]:
+                try:
+                    send(number)
+                except Terminated as error:
+                    for _ in range(3):  # while the program saves what it has
+                        send(number)
+                    met.append(error.signum)
+            first = [signal.SIGUSR1, signal.SIGUSR2]
+            assert met == first, met
+            print("ready", flush=True)
+            deadline = time.monotonic() + 50
+            while met == first and time.monotonic() < deadline:
+                try:
+                    list(futures.map(abs, range(100)))
+                    send(signal.SIGUSR2)
+                except Terminated as error:
+                    met.append(error.signum)
+            assert met == [*first, signal.SIGUSR2], met
+    """)
+    launch(program, ranks=2, timeout=LIMIT).check()
+
+
 GOING_ON = """
     import sys, time
     from scoop_mpi import Terminated, futures
