@@ -44,7 +44,7 @@ from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.signals import Gate
 from scoop_mpi.engine.time_limits import OVERDUE, Idle, TimeLimits
 from scoop_mpi.engine.turns import Turns
-from scoop_mpi.engine.waiting import WAITING_WHILE_PICKLING, ThreadWaiter, Waiter
+from scoop_mpi.engine.waiting import PATIENCE, WAITING_WHILE_PICKLING, ThreadWaiter, Waiter
 from scoop_mpi.errors import BY_SIGNAL, CancelledError, SerializationError, TimeoutError
 from scoop_mpi.state.agenda import Agenda
 from scoop_mpi.state.policy import MOST_SUSPENDED
@@ -55,9 +55,6 @@ from scoop_mpi.tasks.span import Span, Task, Window
 from scoop_mpi.tasks.stolen import LoneCall, StolenCall
 from scoop_mpi.wire.holds import Holds
 
-# Seconds in which nothing has moved, after which a future that is polled runs where it is polled;
-# or in which a rank has run nothing, as it must be ready by some time, after which it says so.
-_PATIENCE = 1.0
 # Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
 # them may use 30 frames of its own, at the default recursion limit of 1,000. With fewer, a tree of
 # tasks would have more of its tasks at a level where it is looked, which takes longer than a task.
@@ -91,6 +88,7 @@ class Hub(Greenlets):
         self._urgent: deque[Future] = deque()
         self._is_over: Callable[[], bool] | None = None
         self._polling_since: float | None = None
+        self._came_at = 0.0  # when the hub last looked for a task to begin
         self._calling_back: set[int] = set()  # threads of the program's
         self._callbacks_running = 0  # greenlets
         self._helpers: dict[Waiter, None] = {}  # threads of ours that help out
@@ -228,7 +226,9 @@ class Hub(Greenlets):
             return former if isinstance(former, GreenletWaiter) else GreenletWaiter(self)
         if isinstance(former, ThreadWaiter):
             return former
-        return ThreadWaiter(runtime, self.turns, self.waiting_threads, awaited, news)
+        return ThreadWaiter(
+            runtime, self.turns, self.waiting_threads, self._make_left_call, awaited, news
+        )
 
     def join(self, future: Future, timeout: float | None) -> None:
         """Return once `future` is done, running it here if nobody else does.
@@ -270,10 +270,16 @@ class Hub(Greenlets):
             self.run_due_callbacks()
         if moved or self._polling_since is None:
             self._polling_since = runtime.last_step
-        if runtime.size == 1 or runtime.last_step - self._polling_since > _PATIENCE:
+        if runtime.size == 1 or runtime.last_step - self._polling_since > PATIENCE:
             is_done = self.run_here(future)
             del future  # see `join`
             if not is_done and self.queue and not self._is_elsewhere_thread():
+                self._let_task_run()
+        elif runtime.last_step - self._came_at > PATIENCE:
+            del future
+            if self._is_elsewhere_thread():
+                self._make_left_call()
+            elif self._left_call() is not None:
                 self._let_task_run()
         if not self.queue and not self.elsewhere:
             self._polling_since = None  # a future to come gets its own time
@@ -397,8 +403,40 @@ class Hub(Greenlets):
             task = next(iter(self.elsewhere), None) or next(reversed(self.queue), None)
         except RuntimeError:  # another thread has changed it just now
             return True
+        try:
+            return task is not None and self._make_calls_of(task)
+        finally:
+            del task
+
+    def _left_call(self) -> Task | None:
+        """Return the oldest call of another rank's that lies here, if the hub has left it for long.
+
+        It is not claimed. To look for it takes a while if much lies here, so that is done now and
+        then.
+        """
+        now = self.runtime.clock()
+        if now - self._came_at <= PATIENCE:
+            return None
+        task = self._agenda.oldest_stolen()
         if task is None:
-            return False
+            self._came_at = now
+        return task
+
+    def _make_left_call(self) -> None:
+        """Make a call that the hub has left for long: see `_left_call`. For a thread that waits.
+
+        So nobody waits for ever for a call that has come to a rank whose main thread finds all its
+        work on its own stack.
+        """
+        task = self._left_call()
+        try:
+            if task is not None:
+                self._make_calls_of(task)
+        finally:
+            del task
+
+    def _make_calls_of(self, task: Task) -> bool:
+        """Make a future's call, or some of a span's, in this thread; return whether it has."""
         try:
             if not isinstance(task, Span):
                 return self.program_context.copy().run(self._run_in_thread, task)
@@ -747,6 +785,7 @@ class Hub(Greenlets):
                 is_low=self._is_low(ready_by),
                 looks=looks,
             )
+            self._came_at = runtime.last_step
             if self._deadlines:
                 self._expire_deadlines()
             if self._notified:
@@ -770,7 +809,7 @@ class Hub(Greenlets):
         If it has run nothing for a while for that reason, the broker is told.
         """
         now = self.runtime.clock()
-        patient_until = self._busy_at + _PATIENCE
+        patient_until = self._busy_at + PATIENCE
         if now >= patient_until:
             self.runtime.reserve(has_calls=bool(self.queue))
             patient_until = ready_by
@@ -835,8 +874,13 @@ class Hub(Greenlets):
         return self._agenda.is_congested(self.runtime.transport.bytes_pending)
 
     def _begin_newest(self) -> bool:
-        """Begin the newest ready task; return False if there is none to begin, or not now."""
-        task = self._agenda.next_task()
+        """Begin the newest ready task; return False if there is none to begin, or not now.
+
+        If who polls lets a task run, that is the oldest from another rank: the newest may be new
+        each time.
+        """
+        left = self._agenda.oldest_stolen() if self._yielding else None
+        task = left or self._agenda.next_task()
         runtime = self.runtime
         if task is None or (runtime.transport.bytes_pending and self._is_congested()):
             return False
@@ -846,7 +890,7 @@ class Hub(Greenlets):
             return False
         if isinstance(task, Span):
             self._start(lambda: self._work_off(task), task)
-        elif self._take_newest(task):
+        elif self.claim(task) if task is left else self._take_newest(task):
             if self._experience.is_wanted and type(task) is Future:
                 self._run_noting(task, lambda run: self._start(run, task))
             else:

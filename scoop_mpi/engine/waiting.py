@@ -6,7 +6,7 @@ How greenlets wait, by parking, is said in `greenlets`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from scoop_mpi.engine.runtime import Runtime
@@ -17,6 +17,10 @@ from scoop_mpi.tasks.future import Future
 WAITING_WHILE_PICKLING = (
     "a future can't be waited for while an object is being pickled or unpickled"
 )
+
+# Seconds in which nothing has moved, or the hub has begun nothing, after which who waits or polls
+# sees to it that what lies here is begun.
+PATIENCE = 1.0
 
 
 class Waiter(Protocol):
@@ -61,6 +65,8 @@ class ThreadWaiter:
         runtime: tells when the program has ended.
         turns: of the program's threads.
         waiting: those that are blocked.
+        help_out: called when a wait without a deadline has lasted for long: the thread may do
+            something for others meanwhile.
         awaited: the futures that it waits for, if it is futures.
         news: those that the thread knew when it last looked whether to wait; None: it looks later.
 
@@ -73,6 +79,7 @@ class ThreadWaiter:
         runtime: Runtime,
         turns: Turns,
         waiting: WaitingThreads,
+        help_out: Callable[[], object],
         awaited: Collection[Future] = (),
         news: int | None = None,
     ) -> None:
@@ -81,6 +88,7 @@ class ThreadWaiter:
         self._runtime = runtime
         self._turns = turns
         self._waiting = waiting
+        self._help_out = help_out
         self._news = waiting.news if news is None else news
         self._event = threading.Event()
 
@@ -90,10 +98,17 @@ class ThreadWaiter:
 
     def wait(self, deadline: float | None) -> bool:
         """See `Waiter`."""
-        runtime = self._runtime
-        if runtime.is_stepping_here:
+        if self._runtime.is_stepping_here:
             raise RuntimeError(WAITING_WHILE_PICKLING)
-        runtime.let_go()
+        self._runtime.let_go()
+        was_notified = self._block(deadline)
+        if not was_notified and deadline is None:
+            self._help_out()
+        return was_notified or deadline is None or self._runtime.clock() < deadline
+
+    def _block(self, deadline: float | None) -> bool:
+        """Block for a while, at the most until `deadline`; return whether this was notified."""
+        runtime = self._runtime
         self._waiting[self] = None
         if self._news != self._waiting.news:  # in this order: see `WaitingThreads`
             self._event.set()
@@ -101,10 +116,10 @@ class ThreadWaiter:
             if runtime.is_stopping:
                 raise CancelledError(runtime.ended)
             with self._turns.waiting(self) as limit:
-                if deadline is not None and (limit is None or deadline - runtime.clock() < limit):
-                    was_notified = self._event.wait(deadline - runtime.clock())
-                else:
-                    was_notified = self._event.wait(limit) or limit is not None
+                seconds = PATIENCE if limit is None else limit
+                if deadline is not None:
+                    seconds = min(seconds, deadline - runtime.clock())
+                was_notified = self._event.wait(seconds)
             self._event.clear()
             self._news = self._waiting.news  # known from here on: the caller looks again
             if runtime.is_stopping:

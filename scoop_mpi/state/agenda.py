@@ -13,6 +13,7 @@ from scoop_mpi.state.policy import BRISK, MOST_BYTES_PENDING, MOST_SUSPENDED, SH
 from scoop_mpi.state.queues import Queues
 from scoop_mpi.tasks.future import Future
 from scoop_mpi.tasks.span import Span, Task
+from scoop_mpi.tasks.stolen import StolenCall
 
 
 class Agenda:
@@ -45,6 +46,18 @@ class Agenda:
             if isinstance(task, Future) or task.unclaimed:
                 return task
             queues.forget(task)
+        return None
+
+    def oldest_stolen(self) -> Task | None:
+        """Return the oldest ready task that came from another rank, without claiming it."""
+        if not self._runs_tasks:
+            return None
+        for task in list(self._queues.ready):
+            if isinstance(task, Span):
+                if task.is_stolen and task.unclaimed:
+                    return task
+            elif isinstance(task, StolenCall):
+                return task
         return None
 
     def is_low(self, suspended: int, job_seconds: float) -> bool:
