@@ -16,7 +16,7 @@ FILE = Path(__file__).resolve().parent / "run.svg"
 LENGTHS = (1.1, 2.0, 1.0, 0.9, 3.6, 1.2, 0.9, 1.6, 1.0, 2.2, 1.1, 1.4, 0.8, 1.5, 2.4, 1.0)
 RUN = Run(LENGTHS, ready=(0.0, 0.0, 0.15, 0.3), on_the_way=0.25)
 
-LINE = TimeLine(left=62, top=44, row=44, bar=28, unit=70)
+LINE = TimeLine(left=62, top=44, row=44, bar=28, unit=47)
 WORDS = (
     "A time line of four ranks. Rank 0 begins with the 16 calls of a map. Each rank that has"
     " nothing to do takes half of the calls that another has left, so that all of them end at"
@@ -28,7 +28,7 @@ def draw() -> str:
     """Return the picture."""
     bottom = LINE.top + LINE.row * len(RUN.ranks) + 6
     right = LINE.x(RUN.end)
-    picture = Drawing(WORDS, width=560, height=252, letters=14, pixels=576)
+    picture = Drawing(WORDS, width=400, height=252, letters=14, pixels=480)
     picture.text(LINE.left, 20, f"futures.map(simulate, range({len(LENGTHS)}))")
     LINE.draw(picture, RUN, lambda _: "shape rank0")
     picture.path("axis", f"M{LINE.left} {bottom} H{right:.1f}")

@@ -2,9 +2,9 @@
 
     python -m scoop_mpi -n 4 examples/map_scan.py
 
-mapScan(mapFunc, reductionFunc, items) gives what itertools.accumulate gives, computed on all ranks.
-For this the function that joins two results must be associative: (a + b) + c = a + (b + c). It need
-not be commutative: order is kept, as the matrices show.
+mapScan(mapFunc, reductionFunc, items) gives what itertools.accumulate gives: mapFunc is called on
+all ranks, and reductionFunc joins the results here, one after the other from the left. So order is
+kept, as the matrices show, whose product depends on it.
 """
 
 import itertools

@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scoop_mpi.current import HotPath
-from scoop_mpi.errors import CancelledError
+from scoop_mpi.engine.threads import Helper, ProgramThreads
 from scoop_mpi.tasks.future import Future
 
 if TYPE_CHECKING:  # and imported by who awaits: no rank needs it at its start
@@ -47,12 +46,9 @@ class Host(Protocol):
         """Nobody awaits in that event loop any more."""
         ...
 
-    def help(self, future: Future) -> None:
-        """Return once a future is done; meanwhile make whatever calls wait here."""
-        ...
-
-    def call_helpers(self) -> None:
-        """Have those look again who help out."""
+    @property
+    def threads(self) -> ProgramThreads:
+        """The program's other threads, and those that help out."""
         ...
 
 
@@ -149,7 +145,9 @@ class ServedLoop:
         self._loop = loop
         self._host = host
         self._awaiters: dict[_Awaiter, None] = {}
-        self._helper = Helper(host) if host.begin_awaiting() else None
+        self._helper: Helper | None = None
+        if host.begin_awaiting():
+            self._helper = Helper(host.threads, "scoop_mpi-helper")
         self._next_turn: Handle | None = None
         self._pause = _SHORTEST_PAUSE
 
@@ -162,7 +160,6 @@ class ServedLoop:
         self._awaiters[awaiter] = None
         if self._helper is not None:
             self._helper.take(future)
-            self._host.call_helpers()
         self._pause = _SHORTEST_PAUSE
         if self._next_turn is not None:
             self._next_turn.cancel()
@@ -189,38 +186,3 @@ class ServedLoop:
             if self._awaiters:
                 self._pause = _SHORTEST_PAUSE if moved else min(1.5 * self._pause, _LONGEST_PAUSE)
                 self._next_turn = self._loop.call_later(self._pause, self._take_turn)
-
-
-class Helper:
-    """A thread that makes the calls that are awaited, and others that wait here.
-
-    Args:
-        host: the rank.
-    """
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._futures: SimpleQueue[Future | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="scoop_mpi-helper", daemon=True)
-
-    def take(self, future: Future) -> None:
-        """Have the call of a future made, if nobody else makes it.
-
-        Raises:
-            RuntimeError: there can't be another thread.
-        """
-        if self._thread.ident is None:
-            self._thread.start()
-        self._futures.put(future)
-
-    def end(self) -> None:
-        """There is nothing more to do."""
-        self._futures.put(None)
-
-    def _run(self) -> None:
-        while (future := self._futures.get()) is not None:
-            try:
-                self._host.help(future)
-            except CancelledError:
-                return  # the program has ended
-            del future

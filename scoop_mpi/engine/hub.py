@@ -17,10 +17,7 @@ A stack thus only ever holds a chain of tasks, each waiting for the one above it
 starts from the hub alone, on a stack of its own, so nothing that is done can be buried under
 something that is not.
 
-The program's other threads don't park: they run waiting futures of their own inline, one thread at
-a time (see `turns`), and otherwise sleep until notified. The hub never
-starts what they submitted: a task that has begun on a greenlet can go on in the main thread only,
-and that may be waiting for the very thread (``join``).
+The program's other threads don't park (see `threads`). The hub never starts what they submitted.
 """
 
 from __future__ import annotations
@@ -39,11 +36,12 @@ from scoop_mpi import current
 from scoop_mpi.engine import event_loops
 from scoop_mpi.engine.awaiting import EventLoops
 from scoop_mpi.engine.bell import Bell
+from scoop_mpi.engine.callbacks import Callbacks
 from scoop_mpi.engine.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.signals import Gate
+from scoop_mpi.engine.threads import ProgramThreads
 from scoop_mpi.engine.time_limits import OVERDUE, Idle, TimeLimits
-from scoop_mpi.engine.turns import Turns
 from scoop_mpi.engine.waiting import PATIENCE, WAITING_WHILE_PICKLING, ThreadWaiter, Waiter
 from scoop_mpi.errors import BY_SIGNAL, CancelledError, SerializationError, TimeoutError
 from scoop_mpi.state.agenda import Agenda
@@ -79,9 +77,10 @@ class Hub(Greenlets):
         self.logger = logger
         self.bell = Bell(self, runtime, self._queues.ready, lambda: self.gate.attend())
         self._use_queues()
-        self.turns = Turns(runtime.clock)  # of the program's other threads
+        self.threads = ProgramThreads(self, self, runtime)
+        self.callbacks = Callbacks(self)
         self.watch_lock = threading.Lock()
-        self.callbacks_due = deque()
+        self.callbacks_due = self.callbacks.due
         self.is_debug = False
         self.is_strict = False  # set before the queues are opened
         self._idle = idle
@@ -89,9 +88,6 @@ class Hub(Greenlets):
         self._is_over: Callable[[], bool] | None = None
         self._polling_since: float | None = None
         self._came_at = 0.0  # when the hub last looked for a task to begin
-        self._calling_back: set[int] = set()  # threads of the program's
-        self._callbacks_running = 0  # greenlets
-        self._helpers: dict[Waiter, None] = {}  # threads of ours that help out
         self._yielding: list[GreenletWaiter] = []  # who polls, and lets a task run
         self._event_loops = EventLoops(self, self)
         self._experience = runtime.worker.experience
@@ -226,9 +222,7 @@ class Hub(Greenlets):
             return former if isinstance(former, GreenletWaiter) else GreenletWaiter(self)
         if isinstance(former, ThreadWaiter):
             return former
-        return ThreadWaiter(
-            runtime, self.turns, self.waiting_threads, self._make_left_call, awaited, news
-        )
+        return self.threads.waiter(awaited, news)
 
     def join(self, future: Future, timeout: float | None) -> None:
         """Return once `future` is done, running it here if nobody else does.
@@ -238,7 +232,7 @@ class Hub(Greenlets):
             ValueError: `timeout` is not a number.
         """
         deadline = self.time_limits.deadline(timeout)
-        self.run_due_callbacks()
+        self.callbacks.run_due()
         self.bell.answer()
         news = self.waiting_threads.news
         if self.run_here(future, deadline):
@@ -265,9 +259,8 @@ class Hub(Greenlets):
         self.bell.answer()
         moved = runtime.step()
         if self._notified and not self._is_elsewhere_thread():
-            self._give_way()  # to one who may poll as well, and so is no sign of progress
-        if self.callbacks_due or self._callbacks_running:
-            self.run_due_callbacks()
+            self.give_way()  # to one who may poll as well, and so is no sign of progress
+        self.callbacks.run_due()
         if moved or self._polling_since is None:
             self._polling_since = runtime.last_step
         if runtime.size == 1 or runtime.last_step - self._polling_since > PATIENCE:
@@ -278,11 +271,25 @@ class Hub(Greenlets):
         elif runtime.last_step - self._came_at > PATIENCE:
             del future
             if self._is_elsewhere_thread():
-                self._make_left_call()
-            elif self._left_call() is not None:
+                self.threads.make_left_call()
+            elif self.left_call() is not None:
                 self._let_task_run()
         if not self.queue and not self.elsewhere:
             self._polling_since = None  # a future to come gets its own time
+
+    def left_call(self) -> Task | None:
+        """Return the oldest call of another rank's that lies here, if the hub has left it for long.
+
+        It is not claimed. To look for it takes a while if much lies here, so that is done now and
+        then.
+        """
+        now = self.runtime.clock()
+        if now - self._came_at <= PATIENCE:
+            return None
+        task = self._agenda.oldest_stolen()
+        if task is None:
+            self._came_at = now
+        return task
 
     def run_here(self, future: Future, deadline: float | None = None) -> bool:
         """Run `future` on this stack if it is waiting, and return whether it is done.
@@ -310,13 +317,13 @@ class Hub(Greenlets):
             if deadline is not None and not self.time_limits.may_begin(future, deadline):
                 return future.is_done
             if self._is_elsewhere_thread():
-                return self._run_in_thread(future)
+                return self.threads.run(future)
             if not self.claim(future):
                 return future.is_done
-            if self._is_stack_deep():
+            if self.is_stack_deep():
                 self._urgent.append(future)
                 return False
-            self._run_noting(future, self._run_on_this_stack)
+            self.run_noting(future, self.run_on_this_stack)
             if isinstance(future.failure, BY_SIGNAL):
                 raise future.failure  # it is for the program, not for the task that it met
             return True
@@ -352,103 +359,7 @@ class Hub(Greenlets):
         finally:
             del future, seen, path, last, dependency
 
-    def _run_in_thread(self, future: Future) -> bool:
-        """Run `future` in this thread, if it's its turn and no other rank takes it."""
-        if not self.is_waiting(future) or not self._may_begin_in_thread():
-            return future.is_done
-        try:
-            if not self.claim(future):
-                return future.is_done
-            self._run_noting(future, _call)
-        finally:
-            self._end_in_thread()
-            del future
-        return True
-
-    def help(self, future: Future) -> None:
-        """Return once `future` is done; meanwhile make whatever calls wait here.
-
-        For a thread beside a task that waits for this future in a way of its own, such as a lock.
-        What lies in the main thread's queue then, another rank may wait for just so.
-
-        Raises:
-            CancelledError: the program has ended.
-        """
-        waiter = self.waiter(awaited=(future,))
-        future.watch(waiter, self)
-        self._helpers[waiter] = None
-        try:
-            while not (future.is_done or self.run_here(future)):
-                if not self._run_any_in_thread():
-                    waiter.wait(None)
-        finally:
-            del self._helpers[waiter]
-            future.unwatch(waiter)
-            del future, waiter
-
-    def call_helpers(self) -> None:
-        """Have those look again who help out, if there is something to do."""
-        if self._helpers and (self.elsewhere or self.queue):
-            for waiter in list(self._helpers):
-                waiter.notify()
-
-    def _run_any_in_thread(self) -> bool:
-        """Make calls of a task that waits here, whoever has submitted it; return whether it has.
-
-        Of the threads' tasks the oldest, or else of the main thread's the newest.
-        """
-        if not self._runs_tasks:
-            return False
-        try:
-            task = next(iter(self.elsewhere), None) or next(reversed(self.queue), None)
-        except RuntimeError:  # another thread has changed it just now
-            return True
-        try:
-            return task is not None and self._make_calls_of(task)
-        finally:
-            del task
-
-    def _left_call(self) -> Task | None:
-        """Return the oldest call of another rank's that lies here, if the hub has left it for long.
-
-        It is not claimed. To look for it takes a while if much lies here, so that is done now and
-        then.
-        """
-        now = self.runtime.clock()
-        if now - self._came_at <= PATIENCE:
-            return None
-        task = self._agenda.oldest_stolen()
-        if task is None:
-            self._came_at = now
-        return task
-
-    def _make_left_call(self) -> None:
-        """Make a call that the hub has left for long: see `_left_call`. For a thread that waits.
-
-        So nobody waits for ever for a call that has come to a rank whose main thread finds all its
-        work on its own stack.
-        """
-        task = self._left_call()
-        try:
-            if task is not None:
-                self._make_calls_of(task)
-        finally:
-            del task
-
-    def _make_calls_of(self, task: Task) -> bool:
-        """Make a future's call, or some of a span's, in this thread; return whether it has."""
-        try:
-            if not isinstance(task, Span):
-                return self.program_context.copy().run(self._run_in_thread, task)
-            if not task.unclaimed:
-                self._queues.forget(task)
-                return True
-            task.open(self.runtime.worker.functions)
-            return self.program_context.copy().run(self._run_some_of, task)
-        finally:
-            del task
-
-    def _run_noting(self, future: Future, run: Callable[[Callable[[], object]], object]) -> None:
+    def run_noting(self, future: Future, run: Callable[[Callable[[], object]], object]) -> None:
         """Run a future, and note how long it takes, if anybody wants to know.
 
         Args:
@@ -468,24 +379,7 @@ class Hub(Greenlets):
         finally:
             del future, run
 
-    def _may_begin_in_thread(self) -> bool:
-        """Say whether this thread is to make a call itself; then it must leave its turn."""
-        if self.runtime.size == 1 or self.turns.is_mine():
-            return self.turns.enter(at_once=True)
-        if self.turns.should_offer():
-            self.runtime.step()
-        if self.turns.enter():
-            return True
-        self.runtime.step()  # who has nothing to do gets it, without waiting for the pump
-        return False
-
-    def _end_in_thread(self) -> None:
-        """This thread has made the call."""
-        self.turns.leave()
-        if not self.turns.is_mine():
-            self.runtime.step_if_due(self.runtime.clock())
-
-    def _is_stack_deep(self) -> bool:
+    def is_stack_deep(self) -> bool:
         """Say whether the chain of tasks on this stack must go on on another one.
 
         It must once there are a fifth as many frames as Python's recursion limit allows: calls
@@ -500,7 +394,7 @@ class Hub(Greenlets):
             return False
         return True
 
-    def _run_on_this_stack(self, run: Callable[[], object]) -> None:
+    def run_on_this_stack(self, run: Callable[[], object]) -> None:
         """Run one task more on this stack, without the event loop that is there."""
         depth, limit = self.depth, self.depth_limit
         self.depth = depth + 1
@@ -515,55 +409,14 @@ class Hub(Greenlets):
             del run
 
     def call_back(self, future: Future) -> None:
-        """Run the callbacks of a future that is done: here, unless this stack is too deep."""
-        if self._is_elsewhere_thread():
-            future.run_callbacks()
-        elif self._is_stack_deep():
-            self.callbacks_due.append(future)
-            self._give_way()
-        else:
-            self._run_on_this_stack(future.run_callbacks)
-
-    def run_due_callbacks(self) -> None:
-        """Have the callbacks run of futures that were completed by other ranks.
-
-        Each on a greenlet of its own, so that it can wait, however many do. In a thread of the
-        program's one after the other: one that waits holds up the others there.
-        """
-        if not (self.callbacks_due or self._callbacks_running):
-            return
-        thread = get_ident()
-        if thread == self.thread:
-            # To callbacks that have waited, too: who finds its work on its own stack never parks.
-            is_somebody_due = self.callbacks_due or self._notified or self._urgent
-            if is_somebody_due and not self.runtime.is_stepping_here:
-                self._give_way()
-            return
-        if thread in self._calling_back:
-            return
-        self._calling_back.add(thread)
-        try:
-            while self.callbacks_due:
-                try:
-                    future = self.callbacks_due.popleft()
-                except IndexError:
-                    return  # another thread took the last one
-                future.run_callbacks()
-        finally:
-            self._calling_back.discard(thread)
-
-    def _run_callbacks(self, future: Future) -> None:
-        """Run the callbacks of a future: a job."""
-        self._callbacks_running += 1
-        try:
-            future.run_callbacks()
-        finally:
-            self._callbacks_running -= 1
+        """See `HotPath`."""
+        self.callbacks.call(future)
 
     @property
-    def has_called_back(self) -> bool:
-        """Whether all callbacks that were due have run to their end."""
-        return not (self.callbacks_due or self._callbacks_running)
+    def may_give_way(self) -> bool:
+        """Whether somebody is due to whom the main thread can give way."""
+        is_somebody_due = self.callbacks_due or self._notified or self._urgent
+        return bool(is_somebody_due) and not self.runtime.is_stepping_here
 
     def outcome(self, future: Future, deadline: float | None) -> tuple[Any, BaseException | None]:
         """Return what the call of a future returned and raised, waiting for it if need be.
@@ -618,30 +471,27 @@ class Hub(Greenlets):
         if self._is_elsewhere_thread():
             moved = runtime.step()
             self._queues.enqueue_due()
-            self.run_due_callbacks()
+            self.callbacks.run_due()
             return moved
         self.bell.answer()
         if not is_helped:
             runtime.reserve(has_calls=False)  # for another rank may wait for this one to begin some
-        moved = runtime.step(is_low=is_helped and self._is_helper_idle())
+        is_helper_idle = is_helped and self.threads.is_helper_idle
+        is_low = is_helper_idle and runtime.size > 1 and not self.queue and self._is_low()
+        moved = runtime.step(is_low=is_low)
         if self._deadlines:
             self._expire_deadlines()
         while self._yielding:
             self._yielding.pop().notify()  # there is none to begin
         if not self._is_somebody_due:
             return moved
-        self._give_way()
+        self.give_way()
         return True
 
     def end_awaiting(self, is_helped: bool) -> None:
         """Nobody awaits in that event loop any more."""
         if not is_helped:
             self.runtime.reserve(has_calls=False, is_reserved=False)
-
-    def _is_helper_idle(self) -> bool:
-        """Whether a thread that helps out has nothing to do."""
-        is_idle = any(waiter in self.waiting_threads for waiter in list(self._helpers))
-        return is_idle and self.runtime.size > 1 and not self.queue and self._is_low()
 
     # ------------------------------------------------------------ working off spans
 
@@ -652,7 +502,7 @@ class Hub(Greenlets):
             TimeoutError: `deadline` was over.
             CancelledError: the program has ended.
         """
-        self.run_due_callbacks()
+        self.callbacks.run_due()
         self.bell.answer()
         self.time_limits.check(deadline)
         if self.runtime.is_stopping:
@@ -669,20 +519,13 @@ class Hub(Greenlets):
     def _run_some_of(self, span: Span) -> bool:
         """Run a window of a span on this stack, if it may; return whether it has."""
         if self._is_elsewhere_thread():
-            if not span.unclaimed or not self._may_begin_in_thread():
-                return False
-            try:
-                if (window := span.claim()) is not None:
-                    self._run_window(window)
-            finally:
-                self._end_in_thread()
-            return window is not None
-        if self._is_stack_deep() or (window := span.claim()) is None:
+            return self.threads.run_some_of(span)
+        if self.is_stack_deep() or (window := span.claim()) is None:
             return False
-        self._run_on_this_stack(partial(self._run_window, window))
+        self.run_on_this_stack(partial(self.run_window, window))
         return True
 
-    def _run_window(self, window: Window) -> None:
+    def run_window(self, window: Window) -> None:
         runtime = self.runtime
         span = window.span
         is_main = not self._is_elsewhere_thread()
@@ -715,7 +558,7 @@ class Hub(Greenlets):
         """Run the calls of a span until none is left: a job."""
         span.open(self.runtime.worker.functions)
         while (window := span.claim()) is not None:
-            self._run_window(window)
+            self.run_window(window)
             self._expire_deadlines()
             if self._is_somebody_due or self._is_congested() or self.runtime.is_stopping:
                 break  # to the hub, which comes back to the span when it can
@@ -746,7 +589,7 @@ class Hub(Greenlets):
         self._yielding.append(waiter)
         waiter.wait(None)
 
-    def _give_way(self) -> None:
+    def give_way(self) -> None:
         """Let those run who have been notified already."""
         waiter = GreenletWaiter(self)
         waiter.notify()
@@ -850,7 +693,7 @@ class Hub(Greenlets):
             self._start(future.run, future)
         elif self.callbacks_due:
             future = self.callbacks_due.popleft()
-            self._start(partial(self._run_callbacks, future), future)
+            self._start(partial(self.callbacks.run, future), future)
         else:
             waiter = self._notified.popleft()
             if waiter in self._parked:  # or else it is told when it next waits
@@ -892,7 +735,7 @@ class Hub(Greenlets):
             self._start(lambda: self._work_off(task), task)
         elif self.claim(task) if task is left else self._take_newest(task):
             if self._experience.is_wanted and type(task) is Future:
-                self._run_noting(task, lambda run: self._start(run, task))
+                self.run_noting(task, lambda run: self._start(run, task))
             else:
                 self._start(task.run, task)
         return True
@@ -918,18 +761,11 @@ class Hub(Greenlets):
     def is_in_task(self) -> bool:
         """Whether the calling thread is within a task, rather than in the program's own lines."""
         if self._is_elsewhere_thread():
-            return self.turns.is_mine()
+            return self.threads.turns.is_mine()
         return self._is_task_running or self.depth > 0
 
     def _is_elsewhere_thread(self) -> bool:
         return get_ident() != self.thread
-
-
-def _call(function: Callable[[], object]) -> object:
-    try:
-        return function()
-    finally:
-        del function
 
 
 def running() -> Hub:

@@ -31,6 +31,7 @@ from typing import Any
 
 from scoop_mpi import current, futures
 from scoop_mpi.engine.hub import Hub, running
+from scoop_mpi.engine.threads import Helper
 from scoop_mpi.errors import (
     CallableWrapper,
     CancelledError,
@@ -290,9 +291,9 @@ class _Calls:
         runtime = hub.runtime
         self._hub = hub
         self._limit = limit
-        self._has_helper = (
-            works or runtime.size == 1 or runtime.transport.rank != 0 or hub.is_in_task
-        )
+        self._helper: Helper | None = None
+        if works or runtime.size == 1 or runtime.transport.rank != 0 or hub.is_in_task:
+            self._helper = Helper(hub.threads, "scoop_mpi executor: helper")
         self._lock = threading.RLock()
         self._pending: dict[PoolFuture, None] = {}  # whoever takes a future out settles it
         self._backlog: deque[tuple[PoolFuture, Callable[..., Any], tuple[Any, ...]]] = deque()
@@ -300,7 +301,6 @@ class _Calls:
         self._is_closed = False
         self._failure: str | None = None  # of the initializer
         self._done: SimpleQueue[PoolFuture | None] = SimpleQueue()
-        self._to_help: SimpleQueue[Future | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         _open.add(self)
 
@@ -347,34 +347,21 @@ class _Calls:
         except (SerializationError, CancelledError) as error:
             task.complete(None, error.with_traceback(None))
             return
-        if self._has_helper:
-            self._to_help.put(task)
-            self._hub.call_helpers()
+        if self._helper is not None:
+            self._helper.take(task)
 
     def _start_threads(self) -> None:
-        threads = [threading.Thread(target=self._settle_all, daemon=True)]
-        if self._has_helper:
-            threads.append(threading.Thread(target=self._help, daemon=True))
+        name = "scoop_mpi executor: results"
+        threads = [threading.Thread(target=self._settle_all, name=name, daemon=True)]
+        if self._helper is not None:
+            threads.append(self._helper.thread)
         try:
             for thread in threads:
-                thread.name = f"scoop_mpi executor: {thread.name}"
                 thread.start()
         except RuntimeError:  # it can't be started: so the other one ends, too
             self._done.put(None)
             raise
         self._threads = threads
-
-    def _help(self) -> None:
-        """Make the calls that nobody else has taken, oldest first.
-
-        And others that wait here: the main thread may be in a task that waits for these.
-        """
-        while (task := self._to_help.get()) is not None:
-            try:
-                self._hub.help(task)
-            except CancelledError:
-                return  # the program has ended
-            del task
 
     # ------------------------------------------------------------ settling
 
@@ -468,7 +455,8 @@ class _Calls:
         """Have the threads end if nothing is left to do. The lock is held."""
         if self._is_closed and not self._pending and not self._under_way:
             self._done.put(None)
-            self._to_help.put(None)
+            if self._helper is not None:
+                self._helper.end()
             _open.discard(self)
 
     def join(self) -> None:

@@ -380,8 +380,8 @@ class Rank:
 
     def _wait_for_callbacks(self) -> None:
         hub = self.hub
-        hub.run_due_callbacks()
-        hub.serve_until(lambda: hub.has_called_back)
+        hub.callbacks.run_due()
+        hub.serve_until(lambda: hub.callbacks.have_run)
 
     def _guarded(self, run: Callable[[], None]) -> int:
         """Run the program, or what belongs to it; return the exit status that Python would give."""
@@ -479,7 +479,7 @@ class Rank:
             else:
                 moved = self._runtime.step(is_low=is_low, is_pump=True)
         self.hub.gate.knock()
-        self.hub.call_helpers()
+        self.hub.threads.call_helpers()
         if self._runtime.is_stopping:
             self._report_running()
         self._abort_if_late()

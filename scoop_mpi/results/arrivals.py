@@ -46,7 +46,7 @@ class Arrivals:
             False if `deadline` was over.
         """
         runtime = self._hub.runtime
-        self._hub.run_due_callbacks()
+        self._hub.callbacks.run_due()
         self._hub.bell.answer()
         if deadline is not None and runtime.clock() > deadline:
             return False

@@ -29,6 +29,7 @@ class FakeHost:
         self.ended: list[bool] = []
         self.watch_lock = threading.Lock()
         self.callbacks_due: deque[Future] = deque()
+        self.threads = self
         self.loops = EventLoops(self, self)  # type: ignore[arg-type] # a part of the hot path
 
     def awaiting(self, future: Future) -> Generator[Any, None, None]:

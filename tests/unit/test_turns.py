@@ -234,7 +234,7 @@ def test_threads_whose_tasks_wait_for_each_other_get_there(
 def test_threads_whose_tasks_compute_make_one_call_at_a_time(
     way: Callable[[Callable[[], Any]], Any], hub: Hub
 ) -> None:
-    hub.turns = Turns(time.perf_counter, time.perf_counter)  # however busy the machine is
+    hub.threads.turns = Turns(time.perf_counter, time.perf_counter)  # however busy the machine is
     running = [0]
     most = []
 

@@ -13,7 +13,7 @@ from scoop_mpi.engine.waiting import ThreadWaiter, WaitingThreads
 
 
 def waiting(hub: Hub, threads: WaitingThreads, news: int | None) -> ThreadWaiter:
-    return ThreadWaiter(hub.runtime, hub.turns, threads, lambda: None, news=news)
+    return ThreadWaiter(hub.runtime, hub.threads.turns, threads, lambda: None, news=news)
 
 
 def test_what_came_before_it_blocks_is_heard_of(hub: Hub) -> None:
