@@ -10,7 +10,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from scoop_mpi.errors import NotStartedProperly, not_started
@@ -97,6 +97,14 @@ class HotPath(ABC):
     @abstractmethod
     def call_back(self, future: Any) -> None:
         """Run the callbacks of a future that is done."""
+
+    @abstractmethod
+    def await_retry(self, told: str, seconds: float) -> None:
+        """A call has failed, and is to be made again after some seconds: log it, and wait."""
+
+    @abstractmethod
+    def call_again(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Make a call as a task, on another rank if one has nothing to do; return its result."""
 
     @property
     @abstractmethod

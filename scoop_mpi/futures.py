@@ -97,7 +97,7 @@ class Options:
         self._termed: Termed | None = None  # the last function: calls of one go together
 
     def __repr__(self) -> str:
-        return f"<Options {self._terms}>"
+        return f"<Options {self._terms}>" if str(self._terms) else "<Options>"
 
     def _with_terms(self, func: Callable[..., R]) -> Callable[..., R]:
         termed = self._termed
@@ -158,11 +158,23 @@ def options(**terms: Any) -> Options:
     more is said of it.
 
     Args:
-        terms: what is said of the calls. ``name``: a text by which errors and the log call them,
-            besides the name of the function.
+        terms: what is said of the calls.
+
+            ``name``: a text by which errors and the log call them, besides the name of the
+            function.
+
+            ``retries``: how often each is made again if it fails, on another rank if one has
+            nothing to do; 0 unless told. The last error is raised, and tells of those before.
+
+            ``retry_on``: the type of exceptions, or a tuple of types, after which it is made again;
+            `Exception` unless told.
+
+            ``backoff``: seconds until it is made again the first time, twice as many the next, and
+            so on; 0 unless told. Other tasks run meanwhile.
 
     Raises:
         TypeError: a term is unknown, or is none of its kind.
+        ValueError: ``retries`` or ``backoff`` is negative, or not finite.
     """
     return Options(Terms.of(terms))
 

@@ -418,6 +418,28 @@ class Hub(Greenlets):
         is_somebody_due = self.callbacks_due or self._notified or self._urgent
         return bool(is_somebody_due) and not self.runtime.is_stepping_here
 
+    def await_retry(self, told: str, seconds: float) -> None:
+        """See `HotPath`."""
+        self.logger.info("%s", told)
+        self.runtime.retries += 1
+        if not seconds:
+            return
+        deadline = self.runtime.clock() + seconds
+        waiter = self.waiter()
+        while self.runtime.clock() < deadline:
+            waiter.wait(deadline)
+
+    def call_again(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """See `HotPath`."""
+        future = self.submit(function, arguments)
+        self.time_limits.leave_to_idle_ranks((future,), even_short=True)
+        try:
+            with suppress(SerializationError):  # then it can be made here alone
+                return future.result()
+        finally:
+            del future
+        return function(*arguments)
+
     def outcome(self, future: Future, deadline: float | None) -> tuple[Any, BaseException | None]:
         """Return what the call of a future returned and raised, waiting for it if need be.
 

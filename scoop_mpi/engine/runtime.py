@@ -81,6 +81,7 @@ class Runtime:
         show_log: shows the event log, as another rank has met a fault.
         begins_all_the_same: whether this rank is to begin a call though it must be ready by some
             time: or else nothing would go on, on any rank.
+        retries: how many calls have failed here, and were made again.
     """
 
     # See `Greenlets`.
@@ -120,6 +121,7 @@ class Runtime:
         "on_fault",
         "on_stop",
         "rank",
+        "retries",
         "show_log",
         "size",
         "stopped",
@@ -167,6 +169,7 @@ class Runtime:
         self.may_leave = False  # every rank has stopped
         self.stopped: set[int] = set()  # the ranks that have
         self.on_stop: Callable[[], None] = _do_nothing  # called as the worker stops, by any thread
+        self.retries = 0
         self._drops_outcomes = False  # nothing runs here any more
         self._proposals: deque[tuple[dict[str, Payload], Proposal]] = deque()
         # To be sent by the next step; or a span, to be called off.
@@ -573,6 +576,7 @@ class Runtime:
         return self.worker.statistics() | {
             "bytes_pending": self.transport.bytes_pending,
             "windows": len(self.windows),
+            "retries": self.retries,
             "hungry": 0 if broker is None else len(broker.hungry),
             "offering": 0 if broker is None else len(broker.offering),
             "events": {} if self.events is None else dict(self.events.counts),

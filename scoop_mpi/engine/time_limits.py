@@ -7,7 +7,7 @@ the first of several, begins none of which it isn't known that it ends before lo
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection
 from threading import get_ident
 from typing import Protocol
 
@@ -77,7 +77,7 @@ class TimeLimits:
         """Say whether to begin a call of a task, though this rank must be ready by `deadline`."""
         return deadline is None or self._agenda.may_begin(task, deadline - self._runtime.clock())
 
-    def leave_to_idle_ranks(self, tasks: Iterable[Task]) -> None:
+    def leave_to_idle_ranks(self, tasks: Collection[Task], *, even_short: bool = False) -> None:
         """Have ranks without work take what they can, before a call is begun here.
 
         For who waits for the first of several: a long call that is begun here holds it up. The
@@ -85,12 +85,14 @@ class TimeLimits:
 
         Args:
             tasks: what might be begun.
+            even_short: whether also calls that would hold nobody up.
         """
         runtime = self._runtime
         if runtime.size == 1 or get_ident() != self._thread:
             return
         self._experience.is_wanted = True
-        if not self._agenda.may_take_long(tasks):
+        is_worth_it = self._agenda.are_ready if even_short else self._agenda.may_take_long
+        if not is_worth_it(tasks):
             return  # they hold nobody up
         runtime.step()
         now = runtime.clock()
@@ -98,7 +100,7 @@ class TimeLimits:
             return
         until = now + _GRACE
         self._idle.reset()
-        while runtime.has_idle_ranks and self._agenda.may_take_long(tasks):
+        while runtime.has_idle_ranks and is_worth_it(tasks):
             if now >= until:
                 self._no_grace_before = until + _GRACE_HOLIDAY
                 return

@@ -119,6 +119,13 @@ class Agenda:
         longest = self._experience.longest
         return longest > 0 and self._experience.calls_at(longest, seconds) > 0
 
+    def are_ready(self, tasks: Iterable[Task]) -> bool:
+        """Say whether there are calls of these that nobody has begun."""
+        return any(
+            task.unclaimed if isinstance(task, Span) else self._queues.is_ready(task)
+            for task in tasks
+        )
+
     def may_take_long(self, tasks: Iterable[Task]) -> bool:
         """Say whether there are calls of these that nobody has begun, and that might take long."""
         return any(

@@ -132,6 +132,23 @@ def note_call(
         remote.text = f"{remote.text.rstrip()}\n{text}\n"
 
 
+def place_of(error: BaseException) -> str:
+    """Return on which rank an error was raised, as far as is known."""
+    cause = _cause_of(error)
+    if isinstance(cause, RemoteTraceback):
+        return f"rank {cause.rank} on {cause.host}"
+    if current.hub is None:
+        return "here"
+    rank, host = current.hub.here
+    return f"rank {rank} on {host}"
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """Add a note to an error, where Python has notes and the error takes them."""
+    if _add_note is not None:
+        _add_unless_there(error, text)
+
+
 def _add_unless_there(error: BaseException, text: str) -> None:
     assert _add_note is not None
     try:

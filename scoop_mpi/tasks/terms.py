@@ -8,10 +8,14 @@ what the terms ask for is done in one place, its ``__call__``, wherever the call
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from scoop_mpi.errors import CallableWrapper
+from scoop_mpi.tasks import retries
+
+ErrorTypes = type[BaseException] | tuple[type[BaseException], ...]
 
 
 class Terms(NamedTuple):
@@ -19,9 +23,15 @@ class Terms(NamedTuple):
 
     Attributes:
         name: what it is called in errors and in the log.
+        retries: how often it is made again if it fails.
+        retry_on: of which types its errors are then; others are raised at once.
+        backoff: seconds to wait before it is made again: twice as many each time.
     """
 
     name: str | None = None
+    retries: int = 0
+    retry_on: ErrorTypes = Exception
+    backoff: float = 0.0
 
     @classmethod
     def of(cls, terms: dict[str, Any]) -> Terms:
@@ -39,7 +49,16 @@ class Terms(NamedTuple):
         name = terms.get("name")
         if name is not None and not isinstance(name, str):
             raise TypeError(f"the name of a task must be a text, not {name!r}")
+        _check_retries(**{key: value for key, value in terms.items() if key != "name"})
         return cls(**terms)
+
+    def __str__(self) -> str:
+        told = [
+            f"{name}={value!r}"
+            for name, value in self._asdict().items()
+            if value != self._field_defaults[name]
+        ]
+        return ", ".join(told)
 
 
 class Termed(CallableWrapper):
@@ -67,4 +86,25 @@ class Termed(CallableWrapper):
         return self.terms.name
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        terms = self.terms
+        if terms.retries:
+            once = Termed(self.func, terms._replace(retries=0))
+            return retries.call(once, arguments, keywords, *terms[1:])
         return self.func(*arguments, **keywords)
+
+
+def _check_retries(
+    retries: object = 0, retry_on: object = Exception, backoff: object = 0.0
+) -> None:
+    if type(retries) is not int:
+        raise TypeError(f"retries must be a number of times, not {retries!r}")
+    if retries < 0:
+        raise ValueError(f"retries must not be negative, as {retries} is")
+    kinds = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise TypeError(f"retry_on must be types of exceptions, not {kind!r}")
+    if isinstance(backoff, bool) or not isinstance(backoff, int | float):
+        raise TypeError(f"backoff must be a number of seconds, not {backoff!r}")
+    if not (math.isfinite(backoff) and backoff >= 0):
+        raise ValueError(f"backoff must be a number of seconds from 0 on, not {backoff}")

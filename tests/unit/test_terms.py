@@ -21,8 +21,46 @@ def test_a_name_is_a_text() -> None:
         futures.options(name=7)
 
 
+@pytest.mark.parametrize(
+    ("terms", "error", "text"),
+    [
+        ({"retries": -1}, ValueError, "retries must not be negative, as -1 is"),
+        ({"retries": 2.0}, TypeError, "retries must be a number of times, not 2.0"),
+        ({"retries": True}, TypeError, "retries must be a number of times, not True"),
+        ({"retry_on": "ValueError"}, TypeError, "retry_on must be types of exceptions, not 'V"),
+        ({"retry_on": (OSError, int)}, TypeError, "retry_on must be types of .* not <class 'int'"),
+        ({"retry_on": [OSError]}, TypeError, "retry_on must be types of exceptions"),
+        ({"backoff": -0.1}, ValueError, "backoff must be a number of seconds from 0 on, not -0.1"),
+        ({"backoff": float("nan")}, ValueError, "backoff must be a number of seconds from 0 on"),
+        ({"backoff": float("inf")}, ValueError, "backoff must be a number of seconds from 0 on"),
+        ({"backoff": "1"}, TypeError, "backoff must be a number of seconds, not '1'"),
+        ({"backoff": False}, TypeError, "backoff must be a number of seconds, not False"),
+    ],
+)
+def test_terms_of_retries_are_looked_at(
+    terms: dict[str, object], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        futures.options(**terms)
+
+
+def test_without_a_job_it_is_made_again_too() -> None:
+    calls = []
+
+    def fail_twice(x: int) -> int:
+        calls.append(x)
+        if len(calls) < 3:
+            raise OSError("busy")
+        return -x
+
+    with pytest.warns(RuntimeWarning):
+        assert list(futures.options(retries=2, backoff=1e-3).map(fail_twice, [7])) == [-7]
+    assert calls == [7, 7, 7]
+
+
 def test_no_terms_are_fine() -> None:
-    assert repr(futures.options()) == "<Options Terms(name=None)>"
+    assert repr(futures.options()) == "<Options>"
+    assert repr(futures.options(name="x", retries=2)) == "<Options name='x', retries=2>"
 
 
 def test_what_is_no_function_is_refused_as_without_terms() -> None:
