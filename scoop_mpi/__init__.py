@@ -12,6 +12,9 @@ job, as SCOOP's do:
     IS_RUNNING   whether the program was started with ``-m scoop_mpi``
     SIZE         the number of ranks
     worker       this rank: the tuple (rank, host)
+    LOCAL_RANK   the number of this rank among those of its node, from 0 on
+    NODE         the number of this rank's node, from 0 on
+    NODES        the number of nodes
     BROKER       the rank that is broker: the tuple (rank, host), the host known on that rank alone
     DEBUG        whether ``--debug`` was given
     MAIN_MODULE  the name under which this rank has imported the program
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
     SIZE: int
     DEBUG: bool
     MAIN_MODULE: str
+    LOCAL_RANK: int
+    NODE: int
+    NODES: int
     worker: RankInfo
     BROKER: RankInfo
     logger: Logger
@@ -56,7 +62,10 @@ __all__ = [
     "DEBUG",
     "IS_ORIGIN",
     "IS_RUNNING",
+    "LOCAL_RANK",
     "MAIN_MODULE",
+    "NODE",
+    "NODES",
     "SIZE",
     "MPIPoolExecutor",
     "NotStartedProperly",
@@ -103,6 +112,7 @@ def __getattr__(name: str) -> Any:
     transport = hub.runtime.transport if hub is not None else None
     rank = transport.rank if transport is not None else 0
     host = transport.host if transport is not None else ""
+    leaders = transport.leaders if transport is not None else [0]  # of each rank's node
     match name:
         case "IS_ORIGIN":
             return rank == 0
@@ -114,6 +124,12 @@ def __getattr__(name: str) -> Any:
             return hub is not None and hub.is_debug
         case "MAIN_MODULE":
             return "__main__" if rank == 0 else "__mp_main__"
+        case "LOCAL_RANK":
+            return leaders[:rank].count(leaders[rank])
+        case "NODE":
+            return sorted(set(leaders)).index(leaders[rank])
+        case "NODES":
+            return len(set(leaders))
         case "worker":
             return current.RankInfo(rank, host)
         case "BROKER":
