@@ -68,6 +68,7 @@ __all__ = [
     "mapReduce",
     "mapScan",
     "map_as_completed",
+    "on_every_rank",
     "options",
     "shutdown",
     "submit",
@@ -363,6 +364,39 @@ def map(
     if buffersize is not None:
         return buffered_map(hub, func, iterables, buffersize, deadline)
     return submitted(hub, func, iterables).in_order(deadline)
+
+
+@overload
+def on_every_rank(
+    func: Callable[P, Future[R]], /, *args: P.args, **kwargs: P.kwargs
+) -> list[R]: ...
+@overload
+def on_every_rank(func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> list[R]: ...
+def on_every_rank(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> list[Any]:
+    """Call ``func(*args, **kwargs)`` once on each rank, and return the results, by rank.
+
+    On this one it is called here and now; on each other one when that is next free, before all
+    other calls that wait there: a rank that is within a task comes to it when the task ends, or
+    waits for something of scoop_mpi's. Rank 0 makes the call too, whether it runs tasks or not.
+    Where the program was not started with ``-m scoop_mpi``, there is one rank, this process.
+
+    Args:
+        func: anything callable; see `submit`.
+        args: positional arguments.
+        kwargs: keyword arguments.
+
+    Raises:
+        SerializationError: there are other ranks, and `func` can't be sent to them.
+        TypeError: `func` is not callable.
+        CancelledError: the program has ended.
+        BaseException: what the call raised, on the lowest of the ranks where it did.
+    """
+    if not callable(func):
+        raise TypeError(f"on_every_rank() needs something callable, not {func!r}")
+    if current.hub is None:
+        return [func(*args, **kwargs)]
+    called = KeywordCall(func, **kwargs) if kwargs else func
+    return [future.result() for future in running().run_on_every_rank(called, args)]
 
 
 @overload

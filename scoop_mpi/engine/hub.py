@@ -25,7 +25,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Generator
 from contextlib import suppress
 from functools import partial
@@ -84,7 +83,7 @@ class Hub(Greenlets):
         self.is_debug = False
         self.is_strict = False  # set before the queues are opened
         self._idle = idle
-        self._urgent: deque[Future] = deque()
+        self._urgent = self._queues.urgent
         self._is_over: Callable[[], bool] | None = None
         self._polling_since: float | None = None
         self._came_at = 0.0  # when the hub last looked for a task to begin
@@ -417,6 +416,33 @@ class Hub(Greenlets):
         """Whether somebody is due to whom the main thread can give way."""
         is_somebody_due = self.callbacks_due or self._notified or self._urgent
         return bool(is_somebody_due) and not self.runtime.is_stepping_here
+
+    def run_on_every_rank(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> list[Future]:
+        """Have a call made on each rank, on this one here and now; return its futures, by rank.
+
+        Raises:
+            SerializationError: there are other ranks, and the function can't be sent to them.
+        """
+        runtime = self.runtime
+        others = [rank for rank in range(runtime.size) if rank != runtime.rank]
+        futures: list[Future] = []
+        if others:
+            self.bell.has_futures = True
+            errands = runtime.worker.sharing.errands(function, arguments, others)
+            futures += errands.group.futures
+            runtime.send_errands(errands)
+            runtime.step()
+        own = Future.of(function, arguments)
+        if self._is_elsewhere_thread():
+            own.run()
+        else:
+            self.run_on_this_stack(own.run)
+        if isinstance(own.failure, BY_SIGNAL):
+            raise own.failure
+        futures.insert(runtime.rank, own)
+        return futures
 
     def await_retry(self, told: str, seconds: float) -> None:
         """See `HotPath`."""

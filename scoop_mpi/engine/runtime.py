@@ -28,6 +28,7 @@ from scoop_mpi.state.broker import Broker
 from scoop_mpi.state.constants import Constants, Proposal, sendable
 from scoop_mpi.state.policy import IN_HAND, MATCHING_PATIENCE, RootsPart
 from scoop_mpi.state.routing import BROKER_RANK, ROOT_RANK, Home, homes_of_all
+from scoop_mpi.state.sharing import Errands
 from scoop_mpi.state.worker import Worker
 from scoop_mpi.tasks.span import Span, Window
 from scoop_mpi.transport.frames import Frames
@@ -172,8 +173,8 @@ class Runtime:
         self.retries = 0
         self._drops_outcomes = False  # nothing runs here any more
         self._proposals: deque[tuple[dict[str, Payload], Proposal]] = deque()
-        # To be sent by the next step; or a span, to be called off.
-        self._letters: deque[Send | Span] = deque()
+        # To be sent by the next step; a span is to be called off.
+        self._letters: deque[Send | Span | Errands] = deque()
         self._on_import_failed = on_import_failed
         self._lock = threading.Lock()
         self._stepping_thread = 0
@@ -358,7 +359,13 @@ class Runtime:
             self._send_all(self.constants.propose(*self._proposals.popleft()))
         while self._letters:
             letter = self._letters.popleft()
-            self._send_all(self.worker.call_off(letter) if isinstance(letter, Span) else [letter])
+            if isinstance(letter, Span):
+                sends = self.worker.call_off(letter)
+            elif isinstance(letter, Errands):
+                sends = self.worker.send_errands(letter)
+            else:
+                sends = [letter]
+            self._send_all(sends)
 
     def _give_lone_call(self, broker: Broker) -> None:
         """Send the only task there is to who has waited for one longest: it may be waited for."""
@@ -650,6 +657,10 @@ class Runtime:
     def call_off(self, span: Span) -> None:
         """Have the next step call off a span. Any thread may, also where an object ends."""
         self._letters.append(span)
+
+    def send_errands(self, errands: Errands) -> None:
+        """Have the next step send errands. Any thread may."""
+        self._letters.append(errands)
 
     def _post_until_stop(self, destination: int, message: Message) -> None:
         if not self.is_stopping:  # else it might come after all had left

@@ -290,6 +290,17 @@ class Giver:
             parcels += self._wrap_futures(futures, calls)
         return parcels
 
+    def seal_call(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> tuple[Callable[..., Any], SealedFunction, Batch]:
+        """Return what is called in the end, that sealed, and the arguments, sealed.
+
+        Raises:
+            SerializationError: the function can't be sent.
+        """
+        called, arguments = _call_to_send((function, arguments))
+        return called, self._functions.seal(called), seal_calls([arguments], star=True)
+
     def _wrap_futures(self, futures: list[Future], calls: list[AnyCall]) -> list[Parcel]:
         function, _ = _call_to_send(calls[0])
         arguments = calls[0][1]

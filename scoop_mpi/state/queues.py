@@ -4,6 +4,7 @@
     elsewhere     those of the program's other threads: the hub leaves them to their thread
     deferred      futures of calls that wait for other futures
     due           those of them that wait no longer, and are to become ready
+    urgent        claimed already, and to be run by the hub before all else
 
 The hot path knows of none of the methods here: submitting and claiming a local future is a plain
 insertion and a `dict.pop`, which other code does straight on `ready`, from whichever thread. These
@@ -33,6 +34,7 @@ from scoop_mpi.errors import (
 from scoop_mpi.tasks.dependencies import Awaited, with_results
 from scoop_mpi.tasks.future import Future
 from scoop_mpi.tasks.span import Span, Task
+from scoop_mpi.tasks.stolen import StolenCall
 
 # A queue is compacted if it has more bytes than this, and than this many for each of its entries;
 # a dictionary that has just grown has half as many.
@@ -55,6 +57,7 @@ class Queues:
         "is_closed",
         "on_ready_elsewhere",
         "ready",
+        "urgent",
     )
 
     def __init__(self) -> None:
@@ -63,6 +66,7 @@ class Queues:
         self.elsewhere: dict[Task, None] = ImportGuard()
         self.deferred: dict[Future, Awaited] = {}
         self.due: deque[Future] = deque()
+        self.urgent: deque[Future] = deque()
         self.is_closed = False
         # Held by who compacts, by who puts into `elsewhere`, and for all that has to do with
         # `deferred`. Reentrant, as the handler of a signal may come by here as well.
@@ -89,12 +93,17 @@ class Queues:
             if not isinstance(self.ready, ImportGuard):  # which says better what is wrong
                 self.ready, self.elsewhere = ClosedQueue(), ClosedQueue()
             deferred, self.deferred = self.deferred, {}
+        for future in list(self.urgent):
+            if isinstance(future, StolenCall):
+                with suppress(ValueError):  # the hub has begun it just now
+                    self.urgent.remove(future)
         return itertools.chain(deferred, _emptied(queues[0]), _emptied(queues[1]))
 
     def clear(self) -> None:
         """Refer to nothing of the program's any more."""
         self.deferred.clear()
         self.due.clear()
+        self.urgent.clear()
 
     # ------------------------------------------------------------ ready tasks
 

@@ -9,6 +9,7 @@ import itertools
 import math
 import weakref
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from scoop_mpi.state import policy
 from scoop_mpi.state.giving import Giver
@@ -17,9 +18,27 @@ from scoop_mpi.state.queues import Queues
 from scoop_mpi.state.reports import Reports
 from scoop_mpi.state.routing import BROKER_RANK
 from scoop_mpi.tasks.future import Future
+from scoop_mpi.tasks.outcomes import FutureGroup
 from scoop_mpi.tasks.span import Span, Task
-from scoop_mpi.wire.functions import Functions
+from scoop_mpi.wire.columns import Batch
+from scoop_mpi.wire.functions import Functions, SealedFunction, on_wire
 from scoop_mpi.wire.messages import Call, Send, StealFailed, Work, make
+
+
+class Errands(NamedTuple):
+    """One call for each of some ranks, which nobody else is to make.
+
+    Attributes:
+        ranks: which ones.
+        group: the futures of their calls, likewise.
+        function: what is called, sealed.
+        batch: the arguments of one call, sealed.
+    """
+
+    ranks: list[int]
+    group: FutureGroup
+    function: SealedFunction
+    batch: Batch
 
 
 class Sharing:
@@ -183,6 +202,30 @@ class Sharing:
             for first in range(0, len(unserved), most):
                 thieves = tuple(unserved[first : first + most])
                 sends.append(Send(BROKER_RANK, StealFailed(thieves)))
+        return sends
+
+    def errands(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], ranks: list[int]
+    ) -> Errands:
+        """Return the errands of some ranks. For a thread of the program's: pickles.
+
+        Raises:
+            SerializationError: the function can't be sent.
+        """
+        called, sealed, batch = self._giver.seal_call(function, arguments)
+        futures = [Future.of(function, arguments) for _ in ranks]
+        return Errands(ranks, FutureGroup(futures, called, sealed), sealed, batch)
+
+    def send_errands(self, errands: Errands) -> list[Send]:
+        """Return the messages that send errands to their ranks."""
+        version = self._constants_version()
+        ranks, group, function, batch = errands
+        key = self._ledger.enter(group)
+        sends = []
+        for number, rank in enumerate(ranks):
+            self._ledger.note_given(key, number, 1, rank)
+            parcel = (self._rank, key, number, on_wire(function), None, *batch)
+            sends.append(Send(rank, Work(version, [parcel], (), is_errand=True)))
         return sends
 
     def lone_call(self, thief: int, may_pickle: bool = True) -> Call | None:

@@ -27,7 +27,7 @@ from scoop_mpi.state.experience import Experience
 from scoop_mpi.state.ledger import Ledger
 from scoop_mpi.state.queues import Queues
 from scoop_mpi.state.reports import Reports
-from scoop_mpi.state.sharing import Sharing
+from scoop_mpi.state.sharing import Errands, Sharing
 from scoop_mpi.tasks.future import Future
 from scoop_mpi.tasks.outcomes import FutureGroup
 from scoop_mpi.tasks.span import Span, Task
@@ -157,6 +157,14 @@ class Worker:
         self.queues.open(partial(StrictQueue, self.sealer) if is_strict else dict)
         self.reports.may_ask = self.runs_tasks and self.size > 1 and not self.is_stopping
 
+    def send_errands(self, errands: Errands) -> list[Send]:
+        """Give a call to each of some ranks, which they are to make themselves."""
+        if self.is_stopping:
+            for future in errands.group.futures:
+                self._cancel(future)
+            return []
+        return self.sharing.send_errands(errands)
+
     def call_off(self, span: Span) -> list[Send]:
         """Have the calls of a span of this rank's dropped that nobody has begun, on all ranks."""
         return [] if self.is_stopping else self._calling_off.call_off(span)
@@ -280,7 +288,8 @@ class Worker:
             asked = missing - self._wanted
             self._wanted |= asked
             return [Send(name.owner, FunctionWanted(name.number)) for name in sorted(asked)]
-        self.reports.has_asked = False
+        if not work.is_errand:
+            self.reports.has_asked = False
         if not self.is_stopping:
             for parcel in work.parcels:
                 owner, key, start, _, _, length, *_ = parcel
@@ -288,7 +297,10 @@ class Worker:
                     self.ledger.note_given(key, start, length, self.rank)  # they have come home
                 if not self._calling_off.drop_arrived(owner, key, start, length):
                     for task in self._tasks_of(parcel):
-                        self.queues.ready[task] = None
+                        if work.is_errand and isinstance(task, Future):
+                            self.queues.urgent.append(task)
+                        else:
+                            self.queues.ready[task] = None
         return self.sharing.share(work.followers, keep, may_pickle) if work.followers else []
 
     def _missing(self, work: Work) -> set[FunctionName]:

@@ -69,4 +69,5 @@ def call(
         if hub is None:
             time.sleep(seconds)
         else:
-            hub.await_retry(f"{describe_callable(function)}, {told}; of {attempts}", seconds)
+            name = describe_callable(function)
+            hub.await_retry(f"a call has failed, and is made again: {name}, {told}", seconds)

@@ -91,11 +91,13 @@ class Work(NamedTuple):
     """Victim to thief: these calls are yours now, and your followers'.
 
     `version`: see `constants`. `followers` are thieves too: share the calls with them at once.
+    `is_errand`: nobody has asked for them; make them yourself, before all others.
     """
 
     version: int
     parcels: list[Parcel]
     followers: tuple[int, ...] = ()
+    is_errand: bool = False
 
 
 class Results(NamedTuple):

@@ -125,7 +125,8 @@ NO_MESSAGES = {
     "how a remote traceback begins; see manual/pitfalls.md": ("On rank ... (...):",),
     "how it is said which rank could not import the program": ("...scoop_mpi: rank ... (...) ...",),
     "what -i greets with": ("scoop_mpi ..., number of ranks", ".... Python ..."),
-    "the name of a thread": ("scoop_mpi executor: ...",),
+    "the name of a thread": ("scoop_mpi executor: helper", "scoop_mpi executor: results"),
+    "a part of: a call has failed, and is made again": ("attempt ...:",),
     "a program": ("from scoop_mpi import futures, shared",),
     "a module's docstring": ("SCOOP's names, as scoop_mpi has them.",),
     "an MPI and its version": ("... (MPI ...",),
@@ -140,6 +141,7 @@ NAMES = {
     "... (... ...)",
     # Which rank, and where in the program, as parts of messages.
     "rank ... (...)",
+    "rank ... on ...",
     "... (..., line ...)",
     "..., line ...: ...",
 }
