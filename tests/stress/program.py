@@ -754,9 +754,10 @@ def forget(_: int) -> None:
 
 # Nodes that leave something behind if they are interrupted amid it, or wait for threads.
 _NOT_TO_INTERRUPT = ("Constant", "Elements", "OwnMessages", "Threads")
+# It begins when it is told to: the signal must not come before there is who catches it.
 _INTERRUPT = (
-    "import os, sys, time; time.sleep(float(sys.argv[2])); os.kill(int(sys.argv[1]), 2); "
-    "sys.stdin.read()"
+    "import os, sys, time; sys.stdin.readline(); "
+    "time.sleep(float(sys.argv[2])); os.kill(int(sys.argv[1]), 2); sys.stdin.read()"
 )
 
 
@@ -764,7 +765,10 @@ def interrupt(function: Callable[[], Any], seconds: float) -> None:
     """Call a function, have Ctrl-C come from outside after a while, and return once it has."""
     words = sys.executable, "-S", "-c", _INTERRUPT, str(os.getpid()), str(seconds)
     process = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
+    assert process.stdin is not None
     try:
+        process.stdin.write(b"now\n")
+        process.stdin.flush()
         outcome(function)
         while True:
             time.sleep(0.001)
