@@ -121,18 +121,14 @@ class Agenda:
 
     def are_ready(self, tasks: Iterable[Task]) -> bool:
         """Say whether there are calls of these that nobody has begun."""
-        return any(
-            task.unclaimed if isinstance(task, Span) else self._queues.is_ready(task)
-            for task in tasks
-        )
+        return any(map(self._is_ready, tasks))
 
     def may_take_long(self, tasks: Iterable[Task]) -> bool:
         """Say whether there are calls of these that nobody has begun, and that might take long."""
-        return any(
-            (task.unclaimed if isinstance(task, Span) else self._queues.is_ready(task))
-            and not self._calls_before(task, SHORT)
-            for task in tasks
-        )
+        return any(self._is_ready(task) and not self._calls_before(task, SHORT) for task in tasks)
+
+    def _is_ready(self, task: Task) -> bool:
+        return bool(task.unclaimed) if isinstance(task, Span) else self._queues.is_ready(task)
 
     def _calls_before(self, task: Task, seconds: float) -> int:
         """Return how many calls of a task surely end within some seconds, one by one."""

@@ -20,6 +20,7 @@ from scoop_mpi.tasks.notes import add_note, place_of
 # After these it would be of no use: the program is to end, or has ended.
 _FINAL = (CancelledError, *BY_SIGNAL)
 _MOST_TOLD = 10  # attempts that the last error tells of
+_MOST_DOUBLINGS = 20  # of the pause: what is longer than a million times the first is for ever
 _LONGEST = 200  # characters that it tells of each
 
 
@@ -65,7 +66,7 @@ def call(
             text = " ".join(describe_error(error).split())[:_LONGEST]
             told = f"attempt {number}: {text}, {place_of(error)}"
         failed.append(told)
-        seconds = backoff * 2.0 ** (number - 1)
+        seconds = backoff * 2.0 ** min(number - 1, _MOST_DOUBLINGS)
         if hub is None:
             time.sleep(seconds)
         else:

@@ -58,6 +58,18 @@ def test_without_a_job_it_is_made_again_too() -> None:
     assert calls == [7, 7, 7]
 
 
+def test_it_may_be_made_again_very_often() -> None:
+    calls = []
+
+    def fail_often() -> int:
+        calls.append(0)
+        if len(calls) <= 3000:
+            raise OSError("busy")
+        return len(calls)
+
+    assert Termed(fail_often, Terms(retries=3000))() == 3001
+
+
 def test_no_terms_are_fine() -> None:
     assert repr(futures.options()) == "<Options>"
     assert repr(futures.options(name="x", retries=2)) == "<Options name='x', retries=2>"
