@@ -13,6 +13,8 @@
 
 : "${here:?is the directory of the job scripts}"
 
+drained=75 # the status of a job that has drained: it is to be started again
+
 fail() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 2
@@ -92,8 +94,40 @@ start_on() {
     become_mpiexec "${options[@]}"
 }
 
-# become_mpiexec OPTIONS...: replace this shell by mpiexec. So signals reach it, and its status is the job's.
+# become_mpiexec OPTIONS...: see `become`.
 become_mpiexec() {
     [ -n "$mpiexec" ] || fail "there is no mpiexec for ${mpi:-the MPI of mpi4py}, neither beside its library nor on PATH"
-    exec "$mpiexec" "$@" "${command[@]}"
+    become "$mpiexec" "$@" "${command[@]}"
+}
+
+# become LAUNCHER...: replace this shell by the launcher. So signals reach it, and its status is the job's.
+# With SCOOP_MPI_REQUEUE, wait for it instead, and if the job has drained, have the scheduler start it again.
+become() {
+    [ -n "${SCOOP_MPI_REQUEUE:-}" ] || exec "$@"
+    local launcher status again signal
+    "$@" &
+    launcher=$!
+    for signal in INT TERM USR1 USR2; do
+        # shellcheck disable=SC2064
+        trap "kill -$signal $launcher 2> /dev/null" "$signal"
+    done
+    wait "$launcher"
+    status=$?
+    # A signal that is trapped ends the wait, and not the launcher.
+    while [ "$status" -gt 128 ]; do
+        wait "$launcher"
+        again=$?
+        [ "$again" != 127 ] || break # it had ended, and that was its status
+        [ "$again" != "$status" ] || kill -0 "$launcher" 2> /dev/null || break
+        status=$again
+    done
+    [ "$status" = "$drained" ] || exit "$status"
+    if [ -n "${SLURM_JOB_ID:-}" ]; then
+        exec scontrol requeue "$SLURM_JOB_ID"
+    elif [ -n "${PBS_JOBID:-}" ]; then
+        exec qrerun "$PBS_JOBID"
+    elif [ -n "${LSB_JOBID:-}" ]; then
+        exec brequeue "$LSB_JOBID"
+    fi
+    exit 99 # by which Grid Engine knows that it is to start the job again
 }

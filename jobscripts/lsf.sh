@@ -18,6 +18,6 @@ hosts=$(xargs -n 2 <<< "$LSB_MCPU_HOSTS")
 # IBM's launcher, for IBM's MPI. This script then runs on a launch node, which comes first, with a slot that isn't for ranks.
 if [ "$mpi" = spectrum ] && command -v jsrun > /dev/null; then
     ranks=$(awk 'NR > 1 || $2 > 1 { n += $2 } END { print n ? n : 1 }' <<< "$hosts")
-    exec jsrun -n "${SCOOP_MPI_RANKS:-$ranks}" -a 1 -c "${OMP_NUM_THREADS%%,*}" "${command[@]}"
+    become jsrun -n "${SCOOP_MPI_RANKS:-$ranks}" -a 1 -c "${OMP_NUM_THREADS%%,*}" "${command[@]}"
 fi
 start_on "$hosts"

@@ -27,5 +27,8 @@ srun --mpi=list 2>&1 | grep -qw "$plugin" ||
 export PMIX_MCA_psec=${PMIX_MCA_psec:-native}
 # srun doesn't take this over from sbatch any more.
 [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+# When the time is up, for --stop-before; newer versions of Slurm say it themselves.
+end=${SLURM_JOB_END_TIME:-$(date --date="$(squeue --noheader --job="$SLURM_JOB_ID" --format=%e)" +%s 2> /dev/null)}
+[ -z "$end" ] || export SCOOP_MPI_END_TIME=${SCOOP_MPI_END_TIME:-$end}
 # If a rank dies, the others would wait for it.
-exec srun --mpi="$plugin" --kill-on-bad-exit=1 "${command[@]}"
+become srun --mpi="$plugin" --kill-on-bad-exit=1 "${command[@]}"

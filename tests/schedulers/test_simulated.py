@@ -285,3 +285,35 @@ class TestRealRanks:
         variables: dict[str, str | Path] = {"LSB_JOBID": "1", "LSB_MCPU_HOSTS": "localhost 2"}
         command: list[str | Path] = [JOBSCRIPTS / "lsf.sh", "program.py", "3", "a b", ":"]
         self.check(run(command, tmp_path, {**self.VARIABLES, **variables}))
+
+
+@pytest.mark.parametrize(
+    ("script", "variables", "expected"),
+    [
+        ("slurm_mpiexec.sh", {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2"}, "scontrol requeue 7"),
+        ("pbs.sh", {"PBS_JOBID": "7.host", "PBS_NODEFILE": "hosts"}, "qrerun 7.host"),
+        ("lsf.sh", {"LSB_JOBID": "7", "LSB_MCPU_HOSTS": "alpha 2"}, "brequeue 7"),
+        ("sge.sh", {"JOB_ID": "7", "NSLOTS": "2", "PE_HOSTFILE": "hosts"}, None),
+    ],
+)
+def test_a_job_that_has_drained_is_started_again_if_asked(
+    script: str, variables: dict[str, str], expected: str | None, tmp_path: Path
+) -> None:
+    mpich = Cluster(tmp_path, "mpich")
+    (tmp_path / "hosts").write_text("alpha 2\n")
+    for name in ("scontrol", "qrerun", "brequeue"):
+        mpich.command(name, f'echo {name} "$@"')
+    mpich.command("squeue", f"echo {JOBSCRIPTS / script}")
+    path: dict[str, str | Path] = {
+        "PATH": f"{mpich.bin}:{os.environ['PATH']}",
+        "SCOOP_MPI_JOBSCRIPTS": JOBSCRIPTS,
+    }
+    given: dict[str, str | Path] = {**variables, **path}
+    asked: dict[str, str | Path] = {**given, "SCOOP_MPI_REQUEUE": "1"}
+    done = mpich.run(JOBSCRIPTS / script, "prog.py", STATUS="75", **asked)
+    assert (done.output.splitlines()[-1] == expected) == (expected is not None)
+    done.check(99 if expected is None else 0)
+    mpich.run(JOBSCRIPTS / script, "prog.py", STATUS="75", **given).check(75)
+    for status in (0, 3):
+        done = mpich.run(JOBSCRIPTS / script, "prog.py", STATUS=str(status), **asked).check(status)
+        assert expected not in done.output.splitlines()

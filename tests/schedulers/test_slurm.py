@@ -201,3 +201,45 @@ def test_an_srun_that_does_not_speak_the_mpis_protocol_is_refused_once(
     assert job.output.count("Slurm's srun started 2 processes") == 1
     assert re.search(r"`srun --mpi=(pmi2|pmix)`", job.output)
     assert "report:" not in job.output
+
+
+DRAINING = """
+    import os, signal, sys, time
+    from scoop_mpi import futures
+
+    def work(x):
+        with open(sys.argv[1], "a") as notes:
+            notes.write(f"{x}\\n")
+        time.sleep(0.05)
+        return x
+
+    if __name__ == "__main__":
+        print(sum(futures.map(work, range(600))), os.environ.get("SLURM_RESTART_COUNT"))
+"""
+
+
+def test_a_job_drains_before_its_time_is_up_and_goes_on(
+    venv: str, tmp_path: Path, write_program: Callable[..., Path]
+) -> None:
+    program = write_program(DRAINING)
+    notes, journal = tmp_path / "notes", tmp_path / "journal"
+    # After some 5 of the 60 seconds that Slurm allows at least: two or three times.
+    options: list[str | Path] = ["--stop-before", "55", "--grace", "5", "--journal", journal]
+    words: list[str | Path] = ["--ntasks=4", "--time=1", "--requeue", "--open-mode=append"]
+    job = sbatch(
+        tmp_path,
+        *words,
+        JOBSCRIPTS / "slurm.sh",
+        *options,
+        program,
+        notes,
+        limit=300.0,
+        SCOOP_MPI_VENV=venv,
+        SCOOP_MPI_REQUEUE="1",
+    ).check()
+    sums = re.findall(r"^179700 (\d+)$", job.output, re.MULTILINE)
+    assert len(sums) == 1, job.output
+    assert int(sums[0]) >= 1
+    assert job.output.count("the job has drained") == int(sums[0])
+    made = notes.read_text().split()
+    assert sorted(map(int, made)) == list(range(600))
