@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from scoop_mpi.current import RankInfo
     from scoop_mpi.errors import (
+        Draining,
         NotStartedProperly,
         RemoteTraceback,
         SerializationError,
@@ -67,6 +68,7 @@ __all__ = [
     "NODE",
     "NODES",
     "SIZE",
+    "Draining",
     "MPIPoolExecutor",
     "NotStartedProperly",
     "Pool",

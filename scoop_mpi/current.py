@@ -71,6 +71,10 @@ class HotPath(ABC):
         """Put a task into the queue of the calling thread."""
 
     @abstractmethod
+    def put_back(self, task: Any) -> None:
+        """Put a task that was claimed, and not begun, into the queue of the calling thread."""
+
+    @abstractmethod
     def claim(self, future: Any) -> bool:
         """Take a waiting future out of the queues; False if somebody else was faster."""
 

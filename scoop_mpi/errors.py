@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 __all__ = [
     "CancelledError",
     "DependencyError",
+    "Draining",
     "NotStartedProperly",
     "RemoteTraceback",
     "SerializationError",
@@ -57,6 +58,8 @@ UNGUARDED = (
     "program, but only rank 0 runs it: put the code that starts the work under\n"
     '    if __name__ == "__main__":'
 )
+
+DRAINED = 75  # the exit status of a job that has drained: EX_TEMPFAIL of sysexits.h
 
 FORKED = (
     "this process was forked from a rank, and is none itself: futures and constants are for the\n"
@@ -128,6 +131,32 @@ class Terminated(SystemExit):
         return self.signum.name
 
 
+class Draining(SystemExit):
+    """No further call is begun, and those that ran have ended. Raised in the program, on the root.
+
+    A signal asks for it, or the end of the scheduler's allocation is near (see ``--drain-signal``
+    and ``--stop-before``). If nobody catches it, the job ends with the exit status 75, which tells
+    the job scripts to have it started again.
+    """
+
+    def __init__(self, code: int = DRAINED) -> None:
+        super().__init__(code)
+
+    def __str__(self) -> str:
+        return "the job is to be started again, and goes on then"
+
+
+class Drained(Draining):
+    """A `Draining` that the job has raised. It is for the program, as an `Interrupt` is."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Draining, self.args
+
+
+Drained.__name__ = Drained.__qualname__ = Draining.__name__
+Drained.__module__ = Draining.__module__
+
+
 class Termination(Terminated):
     """A `Terminated` that a signal has raised. It is for the program, as an `Interrupt` is."""
 
@@ -139,7 +168,7 @@ Termination.__name__ = Termination.__qualname__ = Terminated.__name__
 Termination.__module__ = Terminated.__module__
 
 # What signals raise: it goes to the program, whatever it has met.
-BY_SIGNAL = (Interrupt, Termination)
+BY_SIGNAL = (Interrupt, Termination, Drained)
 
 
 class StartError(Exception):
@@ -214,6 +243,7 @@ class RemoteTraceback(Exception):
 _ON_PURPOSE = (
     CancelledError,
     DependencyError,
+    Draining,
     KeyboardInterrupt,
     NotStartedProperly,
     SerializationError,
@@ -381,7 +411,7 @@ def raise_interrupt(error: BaseException) -> None:
     KeyboardInterrupt that a line of the user's has raised itself is such a failure too. Ctrl-C
     comes from the handler of the signal, which is ours or Python's, and so from no such line.
     """
-    if isinstance(error, Termination):
+    if isinstance(error, Termination | Drained):
         raise error
     found = _traceback_of(error)
     if not isinstance(error, KeyboardInterrupt) or found is None:

@@ -170,6 +170,10 @@ def options(**terms: Any) -> Options:
             ``retry_on``: the type of exceptions, or a tuple of types, after which it is made again;
             `Exception` unless told.
 
+            ``journal``: False: their results are not kept in the job's journal, if there is one; a
+            text: they are, and a call is known by this text and its arguments, whatever becomes of
+            its function.
+
             ``backoff``: seconds until it is made again the first time, twice as many the next, and
             so on; 0 unless told. Other tasks run meanwhile.
 

@@ -187,6 +187,11 @@ class Job:
                 return process
         raise LookupError(f"no process runs as rank {rank} of\n{self._run()}")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether mpiexec (or the program, if it was started without) has not ended."""
+        return self._process.poll() is None
+
     def wait_for(self, text: str) -> None:
         """Wait until the job has written `text` to stdout or stderr; raise if it ends without."""
         while text not in self.stdout and text not in self.stderr:

@@ -101,7 +101,7 @@ def _start_ranks(line: CommandLine, is_nested: bool) -> None:
     is_chosen = asked.ranks or asked.host_names or asked.host_file
     if plan.ranks == 1 and not is_chosen and line.config.log_level <= logging.WARNING:
         _say(hosts.unused_cores(os.environ))
-    if not (plan.needs_mpiexec or asked.python or asked.is_dry_run):
+    if not (plan.needs_mpiexec or asked.python or asked.is_dry_run or asked.restarts):
         return
     command = start.command(asked, plan, _words_before_ours(), line.rank_words, os.environ)
     variables = start.variables(os.environ, is_nested)
@@ -110,7 +110,7 @@ def _start_ranks(line: CommandLine, is_nested: bool) -> None:
         settings = [f"{name}={value}" for name, value in variables.items()]
         print(shlex.join([*settings, *command]))
         raise SystemExit(0)
-    if not plan.needs_mpiexec:
+    if not (plan.needs_mpiexec or asked.restarts):
         start.become(command, variables)
     is_here = not plan.hosts and not standard_input.may_be_elsewhere(
         asked.mpiexec_options, os.environ
@@ -119,7 +119,11 @@ def _start_ranks(line: CommandLine, is_nested: bool) -> None:
     kept = standard_input.keep() if is_here else {}
     if line.config.program.is_standard_input and not kept:
         standard_streams.hand_on_program()
-    raise SystemExit(parent.run(command, variables | kept, line.config.grace))
+    raise SystemExit(
+        parent.run(
+            command, variables | kept, line.config.grace, asked.restarts, line.config.journal
+        )
+    )
 
 
 def _words_before_ours() -> list[str]:

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from scoop_mpi.job.config import Config
+from scoop_mpi.job.config import NO_SIGNAL, Config
 from scoop_mpi.job.program import Program
 from scoop_mpi.launch.request import LINE, Start
 
@@ -63,6 +63,8 @@ def parse(arguments: Sequence[str]) -> CommandLine:
                 "there is no program to run: name a script, or give -m module or -c code"
             )
         program = Program("code", "from scoop_mpi import futures, shared")
+    if found.stop_before is not None and found.drain_signal == NO_SIGNAL:
+        ours.parser.error(f"--stop-before needs a signal: leave out --drain-signal {NO_SIGNAL}")
     program = program._replace(folder=found.path, search_path=tuple(found.pythonpath))
     config = Config(
         program,
@@ -76,6 +78,9 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         found.grace,
         found.root,
         found.mpi4py_alias,
+        found.journal,
+        found.drain_signal,
+        found.stop_before,
     )
     asked = Start(
         found.n,
@@ -84,6 +89,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         found.python,
         tuple(found.mpiexec_args),
         found.dry_run,
+        found.restarts,
     )
     named = [(_name_of(option), option) for option in words.options]
     return CommandLine(

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, NoReturn
 
 from scoop_mpi._version import __version__
-from scoop_mpi.job.config import GRACE
+from scoop_mpi.job.config import GRACE, NO_SIGNAL
 from scoop_mpi.launch.request import CANT_FOLLOW, LINE
 
 _DESCRIPTION = """\
@@ -195,6 +195,14 @@ def _start_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
             help="further options for mpiexec, quoted as for a shell",
         ),
         group.add_argument(
+            "--restarts",
+            metavar="N",
+            type=_number,
+            default=0,
+            help="start the job again, up to N times, if a rank or mpiexec dies; with --journal it "
+            "goes on from there. What the program itself ends with counts",
+        ),
+        group.add_argument(
             "--dry-run", action="store_true", help="print the command instead, and end"
         ),
     ]
@@ -237,6 +245,26 @@ def _rank_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
             default=GRACE,
             help="after SIGTERM, end the job if it has not ended by itself in this time (default: "
             "30)",
+        ),
+        group.add_argument(
+            "--journal",
+            metavar="FILE",
+            type=os.path.abspath,
+            help="keep what the program's calls return in this file, and take from it what they "
+            "have returned in an earlier run",
+        ),
+        group.add_argument(
+            "--drain-signal",
+            choices=["USR1", "USR2", NO_SIGNAL],
+            help="at this signal begin no further call of the program's, let those that run end "
+            "within --grace, raise Draining in the program, and end with status 75. Unless given: "
+            "USR1 with --journal or --stop-before, else none",
+        ),
+        group.add_argument(
+            "--stop-before",
+            metavar="SECONDS",
+            type=_seconds,
+            help="do so by itself, as many seconds before the end of the scheduler's allocation",
         ),
         group.add_argument(
             "--profile",
@@ -331,6 +359,13 @@ def _count(text: str) -> int:
     return number
 
 
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
 def _threads(text: str) -> int | Literal["keep"]:
     return "keep" if text == "keep" else _count(text)
 
@@ -366,6 +401,7 @@ def _folders(text: str) -> list[str]:
 
 # argparse names these in its errors: "invalid number (1 or more) value: '0'".
 _count.__name__ = "number (1 or more)"
+_number.__name__ = "number (0 or more)"
 _threads.__name__ = "number of threads (1 or more, or keep)"
 _niceness.__name__ = "niceness (-20 to 19)"
 _seconds.__name__ = "number of seconds (0 or more)"

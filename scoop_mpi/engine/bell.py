@@ -31,8 +31,7 @@ class Doorbell(dict[Task, None]):
         self._bell = bell
 
     def __setitem__(self, task: Task, value: None) -> None:
-        self._bell.queue[task] = value
-        self._bell.hear()
+        self._bell.put(task)
 
     def __delitem__(self, task: Task) -> None:
         self._bell.hear()
@@ -52,6 +51,8 @@ class Bell:
         queue: see above.
         has_futures: whether the program has ever submitted a call by itself: from then on maps look
             for futures.
+        on_submit: called with each future that is submitted; says whether it is done, and so need
+            not wait in the queue. None: nobody wants to know, and the hot path asks nobody.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class Bell:
         "_rung_at",
         "_runtime",
         "has_futures",
+        "on_submit",
         "queue",
     )
 
@@ -74,6 +76,7 @@ class Bell:
         attend: Callable[[], object],
     ) -> None:
         self.has_futures = False
+        self.on_submit: Callable[[Task], bool] | None = None
         self._path = path
         self._runtime = runtime
         self._attend = attend
@@ -86,8 +89,14 @@ class Bell:
         """Take another queue for that of the main thread."""
         self.queue = queue
         # What `ready` is while nobody has rung. It rings all the same for the first future.
-        self._quiet = queue if self.has_futures else Doorbell(self)
+        self._quiet = queue if self.has_futures and self.on_submit is None else Doorbell(self)
         self._path.ready = self._quiet
+
+    def put(self, task: Task) -> None:
+        """The program submits a task, and somebody has rung, or wants to know."""
+        if self.on_submit is None or not self.on_submit(task):
+            self.queue[task] = None
+        self.hear()
 
     def ask(self) -> None:
         """Ring, as the program is needed: there is something that its thread alone may do.
@@ -121,11 +130,12 @@ class Bell:
         """The program comes by. If nobody has rung for it, this is the first future."""
         has_rung = self._has_rung
         self.has_futures = True
-        self._quiet = self.queue
+        if self.on_submit is None:
+            self._quiet = self.queue
         if has_rung:
             self.answer()
         else:
-            self._path.ready = self.queue
+            self._path.ready = self._quiet
 
     def answer(self) -> None:
         """Do the rank's duties, if somebody has rung and this is the program's main thread."""

@@ -108,6 +108,11 @@ class Greenlets(HotPath):
     def serves_event_loop(self) -> bool:
         """Whether the main thread runs an event loop, in which somebody awaits a future."""
 
+    @property
+    @abstractmethod
+    def is_in_task(self) -> bool:
+        """Whether the calling thread is within a task, rather than in the program's own lines."""
+
     @abstractmethod
     def _send_values(self) -> None:
         """Send what calls of other ranks have returned."""

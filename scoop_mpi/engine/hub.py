@@ -37,12 +37,18 @@ from scoop_mpi.engine.awaiting import EventLoops
 from scoop_mpi.engine.bell import Bell
 from scoop_mpi.engine.callbacks import Callbacks
 from scoop_mpi.engine.greenlets import Greenlets, GreenletWaiter
+from scoop_mpi.engine.program_calls import ProgramCalls
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.signals import Gate
 from scoop_mpi.engine.threads import ProgramThreads
 from scoop_mpi.engine.time_limits import OVERDUE, Idle, TimeLimits
 from scoop_mpi.engine.waiting import PATIENCE, WAITING_WHILE_PICKLING, ThreadWaiter, Waiter
-from scoop_mpi.errors import BY_SIGNAL, CancelledError, SerializationError, TimeoutError
+from scoop_mpi.errors import (
+    BY_SIGNAL,
+    CancelledError,
+    SerializationError,
+    TimeoutError,
+)
 from scoop_mpi.state.agenda import Agenda
 from scoop_mpi.state.policy import MOST_SUSPENDED
 from scoop_mpi.state.queues import ImportGuard
@@ -82,6 +88,7 @@ class Hub(Greenlets):
         self.callbacks_due = self.callbacks.due
         self.is_debug = False
         self.is_strict = False  # set before the queues are opened
+        self.program_calls: ProgramCalls | None = None  # on the root, if anybody asks about them
         self._idle = idle
         self._urgent = self._queues.urgent
         self._is_over: Callable[[], bool] | None = None
@@ -104,6 +111,13 @@ class Hub(Greenlets):
     def open_queues(self) -> None:
         """Let tasks be submitted."""
         self.runtime.worker.open_queues(self.is_strict)
+        self._use_queues()
+
+    def watch_program(self, calls: ProgramCalls) -> None:
+        """Have something done about each call of the program's. To be called before it runs."""
+        self.program_calls = calls
+        self._queues.on_due = calls.take_ready
+        self.bell.on_submit = calls.take
         self._use_queues()
 
     def _use_queues(self) -> None:
@@ -130,7 +144,13 @@ class Hub(Greenlets):
     # ------------------------------------------------------------ submitting and claiming
 
     def enqueue(self, task: Task) -> None:
-        """Put a task into the queue of the calling thread."""
+        """Put a new task into the queue of the calling thread."""
+        calls = self.program_calls
+        if calls is None or not calls.take(task):
+            self.put_back(task)
+
+    def put_back(self, task: Task) -> None:
+        """See `HotPath`."""
         if get_ident() == self.thread:
             self.queue[task] = None
             return
@@ -151,6 +171,8 @@ class Hub(Greenlets):
             CancelledError: the program has ended.
         """
         self.bell.has_futures = True
+        if self.program_calls is not None and self.program_calls.take(future):
+            return
         self.runtime.worker.sharing.seal_elsewhere(future)
         self._queues.put_elsewhere(future)
 
@@ -165,6 +187,8 @@ class Hub(Greenlets):
         if dependencies:
             awaited = Awaited(future, dependencies, self, self._become_due)
             awaited.is_for_main = is_main
+            if self.program_calls is not None and self.program_calls.defer(future):
+                return future
             self._queues.defer(future, awaited)
         elif is_main:
             self.ready[future] = None
@@ -181,7 +205,7 @@ class Hub(Greenlets):
         """Put a task that another thread has submitted, and this one waits for, into its queue."""
         others = self.elsewhere if get_ident() == self.thread else self.queue
         if others.pop(task, self) is None:
-            self.enqueue(task)
+            self.put_back(task)
 
     def is_waiting(self, future: Future) -> bool:
         """Say whether nobody has begun this future."""
@@ -217,6 +241,8 @@ class Hub(Greenlets):
         runtime = self.runtime
         if runtime.is_stopping and not isinstance(self._queues.ready, ImportGuard):
             raise CancelledError(runtime.ended)  # that one says better what is wrong
+        if self.program_calls is not None:
+            self.program_calls.check()
         if get_ident() == self.thread:
             return former if isinstance(former, GreenletWaiter) else GreenletWaiter(self)
         if isinstance(former, ThreadWaiter):
@@ -257,7 +283,7 @@ class Hub(Greenlets):
         runtime = self.runtime
         self.bell.answer()
         moved = runtime.step()
-        if self._notified and not self._is_elsewhere_thread():
+        if (self._notified or self._urgent) and not self._is_elsewhere_thread():
             self.give_way()  # to one who may poll as well, and so is no sign of progress
         self.callbacks.run_due()
         if moved or self._polling_since is None:
@@ -807,7 +833,7 @@ class Hub(Greenlets):
 
     @property
     def is_in_task(self) -> bool:
-        """Whether the calling thread is within a task, rather than in the program's own lines."""
+        """See `Greenlets`."""
         if self._is_elsewhere_thread():
             return self.threads.turns.is_mine()
         return self._is_task_running or self.depth > 0

@@ -25,6 +25,7 @@ from scoop_mpi.engine.placing import NodeMemory
 from scoop_mpi.errors import InvariantBroken, UnexpectedMessage, describe_error
 from scoop_mpi.observe.event_log import EventLog
 from scoop_mpi.state.broker import Broker
+from scoop_mpi.state.calling_off import WindDown
 from scoop_mpi.state.constants import Constants, Proposal, sendable
 from scoop_mpi.state.policy import IN_HAND, MATCHING_PATIENCE, RootsPart
 from scoop_mpi.state.routing import BROKER_RANK, ROOT_RANK, Home, homes_of_all
@@ -174,7 +175,7 @@ class Runtime:
         self._drops_outcomes = False  # nothing runs here any more
         self._proposals: deque[tuple[dict[str, Payload], Proposal]] = deque()
         # To be sent by the next step; a span is to be called off.
-        self._letters: deque[Send | Span | Errands] = deque()
+        self._letters: deque[Send | Span | Errands | WindDown] = deque()
         self._on_import_failed = on_import_failed
         self._lock = threading.Lock()
         self._stepping_thread = 0
@@ -363,6 +364,8 @@ class Runtime:
                 sends = self.worker.call_off(letter)
             elif isinstance(letter, Errands):
                 sends = self.worker.send_errands(letter)
+            elif isinstance(letter, WindDown):
+                sends = self.worker.wind_down(letter)
             else:
                 sends = [letter]
             self._send_all(sends)
@@ -657,6 +660,10 @@ class Runtime:
     def call_off(self, span: Span) -> None:
         """Have the next step call off a span. Any thread may, also where an object ends."""
         self._letters.append(span)
+
+    def wind_down(self, asked: WindDown) -> None:
+        """Have the next step drop calls that nobody has begun. Any thread may."""
+        self._letters.append(asked)
 
     def send_errands(self, errands: Errands) -> None:
         """Have the next step send errands. Any thread may."""

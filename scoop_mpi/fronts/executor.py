@@ -382,6 +382,7 @@ class _Calls:
         task = future._task
         assert task is not None
         error = task.failure
+        task.call_back()
         if isinstance(error, _InitializerFailed):
             self._break(str(error))
             error = BrokenExecutor(str(error))

@@ -10,6 +10,7 @@ from scoop_mpi.state.policy import RootsPart
 
 # What Slurm leaves between SIGTERM and SIGKILL, unless its KillWait says otherwise.
 GRACE = 30.0
+NO_SIGNAL = "none"
 
 
 class Config(NamedTuple):
@@ -27,6 +28,11 @@ class Config(NamedTuple):
         is_strict: whether calls get and return copies also where they stay on their rank.
         grace: seconds that the job may go on after SIGTERM.
         root: whether rank 0 runs tasks; see `policy.only_serves`.
+        journal: the path of the journal; None: there is none.
+        drain_signal: the name of the signal after which no further call is begun, without SIG;
+            "none": no signal; None: "USR1" if there is a journal or a `stop_before`.
+        stop_before: as many seconds before the end of the allocation this is to begin by itself;
+            None: never.
         has_mpi4py_alias: whether ``import mpi4py.futures`` gives scoop_mpi.
         without_effect: options of the command line that come too late here.
     """
@@ -42,4 +48,7 @@ class Config(NamedTuple):
     grace: float = GRACE
     root: RootsPart = "auto"
     has_mpi4py_alias: bool = False
+    journal: str | None = None
+    drain_signal: str | None = None
+    stop_before: float | None = None
     without_effect: tuple[str, ...] = ()

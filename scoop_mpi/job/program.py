@@ -62,6 +62,13 @@ class Program(NamedTuple):
         return self.kind == "script" and self.target == STANDARD_INPUT
 
     @property
+    def name(self) -> str:
+        """What a user calls it: a script by its file's name, wherever that lies."""
+        if self.kind == "script":
+            return os.path.basename(self.target)
+        return f"-m {self.target}" if self.kind == "module" else "-c"
+
+    @property
     def is_all(self) -> bool:
         """Whether Python ends with it, and so is to end threads and to call exit functions."""
         return True

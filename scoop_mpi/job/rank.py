@@ -31,6 +31,8 @@ from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.standstill import Standstill
 from scoop_mpi.engine.time_limits import Idle
 from scoop_mpi.errors import (
+    DRAINED,
+    Draining,
     Interrupt,
     NotStartedProperly,
     StartError,
@@ -52,6 +54,7 @@ from scoop_mpi.job import (
 )
 from scoop_mpi.job.config import GRACE, Config
 from scoop_mpi.job.program import Program, ProgramError
+from scoop_mpi.job.resuming import Resuming
 from scoop_mpi.launch import hash_seed, launchers
 from scoop_mpi.launch.line_to_parent import Line
 from scoop_mpi.observe import log, profiling
@@ -70,6 +73,7 @@ _CHECK_INTERVAL = 0.1
 _SECONDS_OF_ONE = 5.0  # in which signals of one number are taken as one: see `terminate`
 _SECONDS_BEHIND_ROOT = 2.0  # that a worker gives the root, to end the job
 _SECONDS_TO_REPORT = 5.0  # after which a rank says what the job's end waits for
+
 
 _leave_at_once = os._exit  # before `process.guard_exit` has it end the job
 
@@ -111,6 +115,7 @@ def run(config: Config, line: Line) -> int:
     try:
         logger = log.configure(transport.rank, transport.host, config.log_level)
         rank = _prepare(config, transport, logger)
+        rank.tell_end = line.tell_end
         line.announce()
         with profiling.profiled(config.profile_folder, transport.rank), _pumping(rank, logger):
             try:
@@ -128,6 +133,7 @@ def run(config: Config, line: Line) -> int:
         raise
     except BaseException:  # a fault of ours: no other rank will hear of it otherwise
         streams.write_error(traceback.format_exc())
+        line.tell_end(1)
         transport.abort(1)
         raise
 
@@ -173,6 +179,10 @@ def _prepare(config: Config, transport: Transport, logger: logging.Logger) -> Ra
     current.hub = rank.hub
     rank.hub.is_debug, rank.hub.is_strict = config.is_debug, config.is_strict
     rank.hub.runtime.on_fault = rank.fail
+    if rank.is_root:
+        resuming = Resuming(rank.hub, config, logger, os.environ)
+        if resuming.is_wanted:
+            rank.be_resumable(resuming)
     if config.is_debug:
         rank.keep_log()
     termination.handle(rank.hub.gate, rank.interrupt, rank.terminate, is_root=rank.is_root)
@@ -188,8 +198,8 @@ def _prepare(config: Config, transport: Transport, logger: logging.Logger) -> Ra
 @contextlib.contextmanager
 def _pumping(rank: Rank, logger: logging.Logger) -> Iterator[None]:
     pump = start_pump(rank, logger)
-    # The pump's is one; at import, or by what starts Python, there may have been others.
-    if threading.active_count() == 1 + (pump is not None):
+    # At import, or by what starts Python, there may have been others besides ours.
+    if threading.active_count() == 1 + (pump is not None) + rank.own_threads:
         first_thread.expect(rank.hub)
     try:
         yield
@@ -252,6 +262,7 @@ class Rank:
         self._logger = logger
         self._runtime = Runtime(transport, clock, self._import_failed, NodeMemory(logger), root)
         self.hub = Hub(self._runtime, idle, logger)
+        self.tell_end: Callable[[int], object] = lambda _: None  # whoever has started the job
         self._standstill = Standstill(self.hub, logger)
         self.is_root = transport.rank == ROOT_RANK
         self._status = 0
@@ -266,6 +277,7 @@ class Rank:
         self._has_shown_log = False
         self._has_reported = False
         self._is_importing = False
+        self._resuming: Resuming | None = None
 
     def run(self) -> int:
         """Live; return the exit status."""
@@ -273,7 +285,11 @@ class Rank:
             "process %d of %d ranks, Python %s", os.getpid(), self._transport.size, sys.version
         )
         if self.is_root:
-            self._run_root()
+            try:
+                self._run_root()
+            finally:
+                if self._resuming is not None:
+                    self._resuming.end()
         else:
             self._run_worker()
         self._runtime.close()
@@ -281,6 +297,15 @@ class Rank:
         return self._status
 
     # ------------------------------------------------------------ the root
+
+    def be_resumable(self, resuming: Resuming) -> None:
+        """Have the job go on where it ended early. For the root, before its program runs."""
+        self._resuming = resuming
+
+    @property
+    def own_threads(self) -> int:
+        """How many threads of this rank's are ours, besides the pump's."""
+        return 0 if self._resuming is None else self._resuming.threads
 
     def _run_root(self) -> None:
         hub, runtime = self.hub, self._runtime
@@ -314,6 +339,10 @@ class Rank:
 
     def terminate(self, signum: int) -> None:
         """A signal asks the job to end: that is the program's to do, within a time if SIGTERM."""
+        if self._resuming is not None and signum == self._resuming.drain_signal:
+            if not self._has_ended:
+                self._resuming.drain()
+            return
         now = self._runtime.clock()
         before = self._signalled_at.get(signum)
         if before is not None and now - before < _SECONDS_OF_ONE:
@@ -345,6 +374,7 @@ class Rank:
 
     def _abort_if_late(self) -> None:
         if self._deadline is not None and self._runtime.clock() > self._deadline:
+            self.tell_end(self._status)
             self._transport.abort(self._status)
         if self._grace_ends is not None and self._runtime.clock() > self._grace_ends:
             self._leave_late()
@@ -361,6 +391,7 @@ class Rank:
             f"{self._grace:g} s (--grace). This rank ends now, and the job by it.\n"
         )
         if self.is_root:
+            self.tell_end(termination.TERMINATED)
             self._transport.abort(termination.TERMINATED)
         _leave_at_once(termination.TERMINATED)
 
@@ -373,6 +404,8 @@ class Rank:
             status = self._guarded(self._wait_for_callbacks)
         if self._program.is_all:
             ending.call_exit_functions()
+        if not status and self._resuming is not None and self._resuming.calls_left:
+            return DRAINED
         return status
 
     def _wait_for_threads(self) -> None:
@@ -400,6 +433,11 @@ class Rank:
         """Print what Python prints of what has ended the program; return the exit status."""
         if isinstance(error, Terminated):
             streams.write_error(f"scoop_mpi: the program ends by {error.signum.name}.\n")
+        elif isinstance(error, Draining) and self._resuming is not None:
+            streams.write_error(
+                f"scoop_mpi: the job has drained: {self._resuming.calls_left:,} calls of the "
+                "program's have not been made.\n"
+            )
         elif isinstance(error, SystemExit):
             task = task_of_exit(error)
             if task is not None:
@@ -517,6 +555,7 @@ class Rank:
         """End the job for a fault of ours."""
         streams.write_error("".join(traceback.format_exception(error)))
         self.show_logs()
+        self.tell_end(1)
         self._transport.abort(1)
 
     def keep_log(self) -> None:

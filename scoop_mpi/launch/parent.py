@@ -30,33 +30,54 @@ from scoop_mpi.errors import StartError
 from scoop_mpi.launch import descriptors, line_to_parent
 from scoop_mpi.system import streams
 
+_TERMINATED = 128 + signal.SIGTERM  # the exit status of a program that has ended by it
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _SECONDS_OF_A_SECOND_KEY = 1.0  # within which another Ctrl-C ends everything
 _SECONDS_BEHIND_ROOT = 5.0  # after the job's grace, until something is done about it
 _SECONDS_TO_END = 5.0  # that the job then has, before more is done
 
 
-def run(command: Sequence[str], variables: Mapping[str, str], grace: float) -> int:
+def run(
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    grace: float,
+    restarts: int = 0,
+    journal: str | None = None,
+) -> int:
     """Run mpiexec, and return the exit status of the job.
 
     Args:
         command: mpiexec's.
         variables: what is added to its environment.
         grace: seconds that the job may go on after SIGTERM.
+        restarts: how often to run it again, if the root is gone before the program's end, and
+            nobody has asked for that.
+        journal: the job's; None: it has none.
 
     Raises:
         StartError: mpiexec can't be run.
     """
-    job = _Job(grace)
-    for number in _FORWARDED:
-        if signal.getsignal(number) != signal.SIG_IGN:
+    ours = [number for number in _FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
+    for attempt in range(restarts + 1):
+        job = _Job(grace)
+        for number in ours:
             signal.signal(number, job.signalled)
-    signal.signal(signal.SIGALRM, job.is_overdue)
-    try:
-        job.start(command, variables)
-    except OSError as error:
-        raise StartError(f"can't run {command[0]}: {error}") from error
-    return job.wait()
+        signal.signal(signal.SIGALRM, job.is_overdue)
+        try:
+            job.start(command, variables)
+        except OSError as error:
+            raise StartError(f"can't run {command[0]}: {error}") from error
+        job.wait()
+        if attempt < restarts and job.is_lost:
+            how = f"goes on with {journal}" if journal else "without --journal all is made again"
+            streams.write_error(
+                f"scoop_mpi: the job was lost before the program's end. It is started again "
+                f"({attempt + 1} of {restarts}): {how}.\n"
+            )
+            job.close()
+            continue
+        break
+    return job.end()
 
 
 class _Job:
@@ -73,6 +94,8 @@ class _Job:
         os.close(writing)  # the root opens the pipe anew
         os.set_blocking(self._pipe, False)
         self._said = b""
+        self._status = 0  # mpiexec's
+        self._was_signalled = False
         self._early: list[int] = []  # signals that came before mpiexec was there
         self._interrupted_at = -_SECONDS_OF_A_SECOND_KEY
         self._measures: Iterator[Callable[[], object]] | None = None  # once the job has to end
@@ -95,11 +118,35 @@ class _Job:
         for number in self._early:
             self._process.send_signal(number)
 
-    def wait(self) -> int:
-        """Wait for mpiexec to end; return the exit status of the job."""
+    def wait(self) -> None:
+        """Wait for mpiexec to end."""
         assert self._process is not None
-        status = self._process.wait()
+        self._status = self._process.wait()
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the root has begun, and come to no end of its own, though nobody asked for it.
+
+        So mpiexec has ended without it, or has killed it. Open MPI's sends SIGTERM first, and the
+        root may just have had the time to tell that it ends by that. What is left is killed.
+        """
+        words = self._words()
+        if "root" not in words or self._was_signalled:
+            return False
+        if words.get("end", _TERMINATED) != _TERMINATED:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(words["root"], signal.SIGKILL)
+        return True
+
+    def close(self) -> None:
+        """Listen to it no longer."""
+        os.close(self._pipe)
+
+    def end(self) -> int:
+        """Return the exit status of the job, which has ended, or end as mpiexec did."""
+        status = self._status
         words = self._words()
         if words.get("end"):
             return words["end"]
@@ -117,6 +164,7 @@ class _Job:
 
     def signalled(self, number: int, _: FrameType | None) -> None:
         """Send a signal on to the root; to mpiexec, if there is none that would take it."""
+        self._was_signalled = True
         if self._process is None:
             self._early.append(number)
             return

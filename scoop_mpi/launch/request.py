@@ -17,6 +17,7 @@ class Start(NamedTuple):
         host_file: a file of hosts.
         python: the interpreter to run the ranks with; None: this one.
         mpiexec_options: further options for mpiexec.
+        restarts: how often to start the job again, if a rank, or the launcher, dies.
         is_dry_run: whether to print the command instead.
     """
 
@@ -26,3 +27,4 @@ class Start(NamedTuple):
     python: str | None = None
     mpiexec_options: tuple[str, ...] = ()
     is_dry_run: bool = False
+    restarts: int = 0

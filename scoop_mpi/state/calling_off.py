@@ -6,18 +6,32 @@ So in the end all calls are accounted for, just as if they had been made.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from typing import NamedTuple
 
 from scoop_mpi.state import policy
 from scoop_mpi.state.ledger import Ledger
 from scoop_mpi.state.queues import Queues
 from scoop_mpi.state.reports import Reports
-from scoop_mpi.tasks.outcomes import Outcomes
+from scoop_mpi.tasks.future import Future
+from scoop_mpi.tasks.outcomes import FutureGroup, Outcomes
 from scoop_mpi.tasks.span import Span, Task
 from scoop_mpi.tasks.stolen import StolenCall
 from scoop_mpi.wire.messages import CalledOff, Send
 
 # Spans that were called off, and that a rank remembers: longer than any calls are under way.
 _REMEMBERED = 256
+
+
+class WindDown(NamedTuple):
+    """What of the program's is to end: calls that run may, the others are not to be begun.
+
+    Attributes:
+        spans: those of its maps.
+        futures: of its other calls those that are under way.
+    """
+
+    spans: list[Span]
+    futures: frozenset[Future]
 
 
 class CallingOff:
@@ -41,6 +55,7 @@ class CallingOff:
         reports: Reports,
         discarded: deque[object],
     ) -> None:
+        self._rank = rank
         self._others = [other for other in range(size) if other != rank]
         self._queues = queues
         self._ledger = ledger
@@ -56,15 +71,36 @@ class CallingOff:
         if span.is_called_off:
             return []
         self._discarded.append(span.call_off())
+        return self._drop_everywhere(span)
+
+    def wind_down(self, asked: WindDown) -> list[Send]:
+        """Have calls dropped that nobody has begun, on all ranks; outcomes of others still count.
+
+        Futures that were given away along with others, which are still wanted, are let be.
+        """
+        sends: list[Send] = []
+        for span in asked.spans:
+            if not span.is_called_off and not span.is_winding_down:
+                span.is_winding_down = True
+                sends += self._drop_everywhere(span)
+        for key, owed in self._ledger.given.items():
+            futures = owed.futures if isinstance(owed, FutureGroup) else [owed]
+            if asked.futures.issuperset(futures):
+                sends += self._tell(key)
+        return sends
+
+    def _drop_everywhere(self, span: Span) -> list[Send]:
         self._queues.forget(span)
         stretches, arguments = span.drop()
         self._discarded.append(arguments)
         for start, length in stretches:
             self._ledger.deliver(span, Outcomes(start, length, (), {}))
-        if not span.key or not span.unreported:
-            return []
-        self._note(span.owner, span.key)
-        return tell_followers(CalledOff(span.owner, span.key, tuple(self._others)))
+        return self._tell(span.key) if span.key and span.unreported else []
+
+    def _tell(self, key: int) -> list[Send]:
+        """Tell all ranks that nobody wants the rest of what this one has given away under a key."""
+        self._note(self._rank, key)
+        return tell_followers(CalledOff(self._rank, key, tuple(self._others)))
 
     def drop(self, owner: int, key: int) -> None:
         """Drop what is here of a span that was called off, and what comes of it."""

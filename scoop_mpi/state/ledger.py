@@ -30,6 +30,7 @@ class Ledger:
         experience: is told how long calls have taken elsewhere, at most.
 
     Attributes:
+        dropped: futures whose calls were given away, and dropped by who had them.
         given: until all of it has been reported.
         now: the time, in seconds, as of the last step.
     """
@@ -40,6 +41,7 @@ class Ledger:
         "_experience",
         "_holders",
         "_last_key",
+        "dropped",
         "given",
         "now",
     )
@@ -49,6 +51,7 @@ class Ledger:
         self._experience = experience
         self._entered: dict[int, float] = {}  # when; of those of which nothing is in
         self.given: dict[int, Owed] = {}
+        self.dropped: deque[Future] = deque()
         self._holders: dict[int, int | Holders] = {}  # of all of it, or of its calls
         self._discarded = discarded
         self._last_key = 0
@@ -132,6 +135,9 @@ class Ledger:
             else:
                 group = owed if isinstance(owed, FutureGroup) else FutureGroup([owed], owed.call[0])
                 is_settled = group.settle(segment, discarded)
+                if group.dropped:
+                    self.dropped += group.dropped
+                    group.dropped = []
             if is_settled:
                 self._close(segment[0])
             else:

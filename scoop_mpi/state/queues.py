@@ -47,6 +47,8 @@ class Queues:
 
     Attributes:
         on_ready_elsewhere: called when a call in `elsewhere` has become ready, whose thread waits.
+        on_due: called with a call whose futures are done, before it is ready; says whether that is
+            done as well.
     """
 
     __slots__ = (
@@ -55,6 +57,7 @@ class Queues:
         "due",
         "elsewhere",
         "is_closed",
+        "on_due",
         "on_ready_elsewhere",
         "ready",
         "urgent",
@@ -62,6 +65,7 @@ class Queues:
 
     def __init__(self) -> None:
         self.on_ready_elsewhere: Callable[[], object] = _do_nothing
+        self.on_due: Callable[[Future], bool] = _is_not_done
         self.ready: dict[Task, None] = ImportGuard()
         self.elsewhere: dict[Task, None] = ImportGuard()
         self.deferred: dict[Future, Awaited] = {}
@@ -235,8 +239,9 @@ class Queues:
             if error is None:
                 future.replace_function(function)
                 future.replace_arguments(arguments)
-                queue = self.ready if awaited.is_for_main else self.elsewhere
-                queue[future] = None
+                if not self.on_due(future):
+                    queue = self.ready if awaited.is_for_main else self.elsewhere
+                    queue[future] = None
         if error is not None:
             future.complete(None, error)
         elif not awaited.is_for_main:
@@ -261,6 +266,11 @@ class ImportGuard(dict[Any, None]):
 
 def _do_nothing() -> None:
     """Stand for a function where there is none."""
+
+
+def _is_not_done(_: Future) -> bool:
+    """Stand for a function where there is none."""
+    return False
 
 
 def _emptied(queue: dict[Task, None]) -> Iterator[Future]:

@@ -22,7 +22,7 @@ from typing import ClassVar
 from scoop_mpi.errors import CancelledError, UnexpectedMessage
 from scoop_mpi.observe import log
 from scoop_mpi.state import policy
-from scoop_mpi.state.calling_off import CallingOff, tell_followers
+from scoop_mpi.state.calling_off import CallingOff, WindDown, tell_followers
 from scoop_mpi.state.experience import Experience
 from scoop_mpi.state.ledger import Ledger
 from scoop_mpi.state.queues import Queues
@@ -168,6 +168,10 @@ class Worker:
     def call_off(self, span: Span) -> list[Send]:
         """Have the calls of a span of this rank's dropped that nobody has begun, on all ranks."""
         return [] if self.is_stopping else self._calling_off.call_off(span)
+
+    def wind_down(self, asked: WindDown) -> list[Send]:
+        """Have calls of the program's dropped that nobody has begun, on all ranks."""
+        return [] if self.is_stopping else self._calling_off.wind_down(asked)
 
     def stop(self, on_closed: Callable[[], None]) -> None:
         """The program has ended: cancel what nobody has begun, and what others have.

@@ -303,7 +303,7 @@ class Future(Generic[T_co]):
             if not isinstance(self._function, CallbackCarrier):
                 self._function = CallbackCarrier(self._function)
             self._function.callbacks.append(callable_)
-            hub.enqueue(self)
+            hub.put_back(self)
             return
         with hub.watch_lock:
             self._expect_watchers(hub)
@@ -419,6 +419,18 @@ class Future(Generic[T_co]):
         self._context = self._arguments = self._function = None
         if self._watchers is not None:
             self._announce()
+
+    def wrap_unopened(self, wrap: Callable[[Unopened], Unopened]) -> None:
+        """Put something else in the place of an outcome that nobody has looked at yet."""
+        outcome = self._exception
+        if isinstance(outcome, Unopened):
+            self._exception = wrap(outcome)
+
+    @property
+    def unopened(self) -> Unopened | None:
+        """The outcome, if nobody has looked at it yet."""
+        outcome = self._exception if self._function is None else None
+        return outcome if isinstance(outcome, Unopened) else None
 
     def watch(self, watcher: Watcher, hub: HotPath) -> None:
         """Have `watcher` notified when this is done; at once if it is already."""

@@ -32,6 +32,11 @@ class Outcomes(NamedTuple):
     values: Sequence[Any]
     failures: dict[int, Any]  # of BaseException or EncodedError
 
+    @property
+    def are_dropped(self) -> bool:
+        """Whether the calls were not made, and nobody is to wait for them."""
+        return not len(self.values) and not self.failures
+
     def part(self, first: int, last: int) -> Outcomes:
         """Return how the calls from number `first` up to `last` ended.
 
@@ -79,9 +84,12 @@ class FutureGroup:
         futures: the futures.
         function: what is called, with the arguments that were sent.
         kept: what has to be there as long as they are not all done (see `functions`).
+
+    Attributes:
+        dropped: those whose calls were not made, and that will never be done.
     """
 
-    __slots__ = ("_taken", "function", "futures", "kept")
+    __slots__ = ("_taken", "dropped", "function", "futures", "kept")
 
     def __init__(
         self, futures: list[Future], function: Callable[..., Any], kept: object = None
@@ -89,6 +97,7 @@ class FutureGroup:
         self.futures = futures
         self.function = function
         self.kept = kept
+        self.dropped: list[Future] = []
         self._taken = Intervals()  # those whose outcomes are in
 
     def settle(self, segment: Segment, discarded: deque[object] | None) -> bool:
@@ -125,6 +134,9 @@ class FutureGroup:
 
     def _complete(self, outcomes: Outcomes, discarded: deque[object] | None) -> None:
         start, length, values, failures = outcomes
+        if outcomes.are_dropped:
+            self.dropped += self.futures[start : start + length]
+            return
         futures = self.futures[start : start + length]
         if discarded is not None:
             discarded.extend(future.call for future in futures)

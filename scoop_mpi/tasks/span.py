@@ -195,11 +195,13 @@ class Span:
         "calls",
         "context",
         "count",
+        "dropped",
         "function",
         "function_payload",
         "inbox",
         "is_called_off",
         "is_in_hand",
+        "is_winding_down",
         "key",
         "lock",
         "outlet",
@@ -255,6 +257,8 @@ class Span:
         self._ahead_from = self._stop  # the first of them
         self._is_plain: bool | None = True if type(calls) is range else None  # None: not looked at
         self.is_called_off = False  # nobody wants the outcomes any more
+        self.is_winding_down = False  # what nobody had begun is dropped
+        self.dropped = 0  # so many calls
         self.inbox: deque[Outcomes] = deque()
         self.watcher: Watcher | None = None
 
@@ -568,7 +572,9 @@ class Span:
             fresh = self._taken.add(start, start + length)
         if not fresh:
             return
-        if not self.is_called_off:
+        if self.is_winding_down and outcomes.are_dropped:
+            self.dropped += sum(last - first for first, last in fresh)
+        elif not self.is_called_off:
             if fresh == [(start, start + length)]:
                 self.inbox.append(outcomes)
             else:

@@ -26,12 +26,15 @@ class Terms(NamedTuple):
         retries: how often it is made again if it fails.
         retry_on: of which types its errors are then; others are raised at once.
         backoff: seconds to wait before it is made again: twice as many each time.
+        journal: whether its result is kept in the job's journal, if there is one; a text: it is,
+            and the call is known by this text and its arguments, whatever its function.
     """
 
     name: str | None = None
     retries: int = 0
     retry_on: ErrorTypes = Exception
     backoff: float = 0.0
+    journal: bool | str = True
 
     @classmethod
     def of(cls, terms: dict[str, Any]) -> Terms:
@@ -49,7 +52,14 @@ class Terms(NamedTuple):
         name = terms.get("name")
         if name is not None and not isinstance(name, str):
             raise TypeError(f"the name of a task must be a text, not {name!r}")
-        _check_retries(**{key: value for key, value in terms.items() if key != "name"})
+        journal = terms.get("journal", True)
+        if not isinstance(journal, bool | str) or journal == "":
+            raise TypeError(
+                f"journal must be True, False, or a text to know calls by, not {journal!r}"
+            )
+        _check_retries(
+            **{key: value for key, value in terms.items() if key not in ("name", "journal")}
+        )
         return cls(**terms)
 
     def __str__(self) -> str:
@@ -89,7 +99,9 @@ class Termed(CallableWrapper):
         terms = self.terms
         if terms.retries:
             once = Termed(self.func, terms._replace(retries=0))
-            return retries.call(once, arguments, keywords, *terms[1:])
+            return retries.call(
+                once, arguments, keywords, terms.retries, terms.retry_on, terms.backoff
+            )
         return self.func(*arguments, **keywords)
 
 

@@ -34,6 +34,7 @@ NO_MESSAGES = {
     "the command line's help": (
         "Run a Python program on several ranks",
         "examples: python -m scoop_mpi",
+        "number (0 or more)",
         "number (1 or more)",
         "number of seconds (0 or more)",
         "number of threads (1 or more, or keep)",
@@ -78,6 +79,22 @@ NO_MESSAGES = {
         "... waits, and is done",
         "...: calls ... to ... are in, and held",
         "the calls of ... don't add up",
+    ),
+    "what a job says of its journal as it ends; see manual/failures.md": (
+        "... results were taken from the journal",
+    ),
+    "what the command for journals says; see manual/failures.md": (
+        "... bytes belong to no whole record",
+        "... is the journal of ... from now on",
+        "... results are whole",
+        "... results written to",
+        "... (...): ... results",
+        "Say what is in a journal",
+    ),
+    "a part of: the journal keeps no calls of ...": ("it can't be pickled",),
+    "a part of: the job was lost before the program's end": (
+        "goes on with ...",
+        "without --journal all is made again",
     ),
     "a part of an event log": (
         "(... before these)",

@@ -41,6 +41,8 @@ class FakeHub:
     def enqueue(self, future: Future) -> None:
         self.ready[future] = None
 
+    put_back = enqueue
+
     def is_waiting(self, future: Future) -> bool:
         return future in self.ready
 

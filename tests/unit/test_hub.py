@@ -11,7 +11,7 @@ from scoop_mpi.engine.hub import Hub
 from scoop_mpi.engine.placing import NodeMemory
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.errors import NotStartedProperly
-from scoop_mpi.results.maps import SubmittedMap
+from scoop_mpi.results.submitted import SubmittedMap
 from scoop_mpi.tasks.future import Future
 from scoop_mpi.tasks.span import Task
 from scoop_mpi.transport.fabric import Endpoint, Fabric
