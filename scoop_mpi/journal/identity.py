@@ -58,12 +58,18 @@ def of_function(function: Callable[..., Any], key: str | None = None) -> Identit
     """
     if key is not None:
         return Identity(key, _digest(b"key", key.encode()))
-    while isinstance(function, CallableWrapper | KeywordCall):
-        function = function.func
+    function = unwrapped(function)
     name = describe_callable(function)
     module = getattr(function, "__module__", None)
     digest = _Digests().of(function)
     return Identity(f"{module}.{name}" if isinstance(module, str) else name, digest)
+
+
+def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the user's function, without keyword arguments of a call, and terms."""
+    while isinstance(function, CallableWrapper | KeywordCall):
+        function = function.func
+    return function
 
 
 def of_arguments(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:

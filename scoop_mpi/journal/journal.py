@@ -22,6 +22,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -92,6 +93,8 @@ class Journal:
         self._lock = threading.RLock()  # a finalizer may come by here amid this
         self._told: set[tuple[str, str]] = set()  # what has been said, of which function
         self._numbers: dict[bytes, int] = {}  # of equal calls, how many there were in this job
+        # The last function that encloses nothing, and so stays what it is.
+        self._last: tuple[FunctionType, tuple[int, bytes]] | None = None
         self._closing = threading.Event()
         try:
             self._holder = Lock(path, environment, tell)
@@ -149,13 +152,19 @@ class Journal:
         key = identity.key_of(function)
         if key is False:
             return None
-        found = self._guarded(
-            function, lambda: identity.of_function(function, key if isinstance(key, str) else None)
-        )
+        bare = identity.unwrapped(function)
+        last = self._last
+        if last is not None and last[0] is bare and key is True:
+            return last[1]
+        name = key if isinstance(key, str) else None
+        found = self._guarded(function, lambda: identity.of_function(bare, name))
         if found is None:
             return None
         with self._lock:
-            return self._number_of(found), found.digest
+            owner = self._number_of(found), found.digest
+            if key is True and type(bare) is FunctionType and bare.__closure__ is None:
+                self._last = bare, owner
+        return owner
 
     def _number_of(self, found: Identity) -> int:
         function = Function(found.name, found.digest.hex())
