@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         NotStartedProperly,
         RemoteTraceback,
         SerializationError,
+        TaskCrashed,
+        TaskTimeLimit,
         Terminated,
     )
     from scoop_mpi.fronts.executor import MPIPoolExecutor
@@ -74,6 +76,8 @@ __all__ = [
     "Pool",
     "RemoteTraceback",
     "SerializationError",
+    "TaskCrashed",
+    "TaskTimeLimit",
     "Terminated",
     "__version__",
     "logger",

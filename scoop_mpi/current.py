@@ -110,6 +110,26 @@ class HotPath(ABC):
     def call_again(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Make a call as a task, on another rank if one has nothing to do; return its result."""
 
+    @abstractmethod
+    def call_isolated(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        time_limit: float | None,
+    ) -> Any:
+        """Make a call in a process of its own, and return what it returns."""
+
+    @abstractmethod
+    def call_limited(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        time_limit: float,
+    ) -> Any:
+        """Make a call here that must end within some seconds, and return what it returns."""
+
     @property
     @abstractmethod
     def holds(self) -> Any:

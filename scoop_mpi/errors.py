@@ -26,6 +26,8 @@ __all__ = [
     "NotStartedProperly",
     "RemoteTraceback",
     "SerializationError",
+    "TaskCrashed",
+    "TaskTimeLimit",
     "Terminated",
     "TimeoutError",
     "describe_callable",
@@ -66,6 +68,11 @@ FORKED = (
     "ranks of a job. Have the task that forked it use them."
 )
 
+
+ISOLATED = (
+    "an isolated call is made in a process of its own, which is no rank: it can't submit calls,\n"
+    "or set constants. Have a task that is not isolated do that, and the isolated call the rest."
+)
 
 FUTURE_CANT_TRAVEL = (
     "a future can't be sent to another rank. Where it is an argument itself, or in a list, tuple "
@@ -188,6 +195,33 @@ class SerializationError(Exception):
     """A function, an argument, a result or an exception could not travel between two ranks."""
 
 
+class TaskCrashed(Exception):
+    """The process of an isolated call has ended before the call had.
+
+    Args:
+        text: says how, and for which rank.
+        status: as `subprocess.Popen.returncode` has it: what it has left Python with or, negative,
+            the number of the signal that has ended it.
+        stack: where it was in Python, as `faulthandler` has it; empty: it could not tell.
+
+    Attributes:
+        status: see above.
+        stack: see above.
+    """
+
+    def __init__(self, text: str, status: int = 0, stack: str = "") -> None:
+        super().__init__(text, status, stack)
+        self.status = status
+        self.stack = stack
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}\n{self.stack}" if self.stack else str(self.args[0])
+
+
+class TaskTimeLimit(Exception):
+    """A call has not ended within its time limit: that of ``futures.options(time_limit=...)``."""
+
+
 class DependencyError(Exception):
     """A call was not made, as a future among its arguments failed: what that raised is the cause.
 
@@ -248,6 +282,8 @@ _ON_PURPOSE = (
     NotStartedProperly,
     SerializationError,
     SyntaxError,
+    TaskCrashed,
+    TaskTimeLimit,
     Terminated,
     TimeoutError,
 )

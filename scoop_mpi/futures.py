@@ -174,12 +174,21 @@ def options(**terms: Any) -> Options:
             text: they are, and a call is known by this text and its arguments, whatever becomes of
             its function.
 
+            ``isolated``: True: each is made in a process of its own, which may crash. Then it fails
+            with `TaskCrashed`, and nothing else.
+
+            ``time_limit``: seconds that each may take; after that it fails with `TaskTimeLimit`.
+
+            ``max_deaths``: after how many crashes an isolated call is not made again, whatever
+            ``retries`` says; 3 unless told.
+
             ``backoff``: seconds until it is made again the first time, twice as many the next, and
             so on; 0 unless told. Other tasks run meanwhile.
 
     Raises:
         TypeError: a term is unknown, or is none of its kind.
-        ValueError: ``retries`` or ``backoff`` is negative, or not finite.
+        ValueError: ``retries``, ``backoff`` or ``time_limit`` is negative, or not finite;
+            ``max_deaths`` is less than 1.
     """
     return Options(Terms.of(terms))
 

@@ -81,6 +81,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         found.journal,
         found.drain_signal,
         found.stop_before,
+        found.isolate,
     )
     asked = Start(
         found.n,

@@ -254,6 +254,12 @@ def _rank_options(group: argparse._ArgumentGroup) -> list[argparse.Action]:
             "have returned in an earlier run",
         ),
         group.add_argument(
+            "--isolate",
+            action="store_true",
+            help="make each call that the program submits in a process of its own beside the rank, "
+            "so that a crash ends that call alone",
+        ),
+        group.add_argument(
             "--drain-signal",
             choices=["USR1", "USR2", NO_SIGNAL],
             help="at this signal begin no further call of the program's, let those that run end "

@@ -166,6 +166,10 @@ class Greenlets(HotPath):
             self._notified.append(waiter)
         self.waiting_threads.notify_all()
 
+    def place(self) -> object:
+        """Return the stack that the main thread is on."""
+        return getcurrent()
+
     @property
     def is_at_rest(self) -> bool:
         """Whether no task has begun and not ended."""

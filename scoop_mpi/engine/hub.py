@@ -29,7 +29,7 @@ from collections.abc import Callable, Collection, Generator
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from scoop_mpi import current
 from scoop_mpi.engine import event_loops
@@ -40,6 +40,7 @@ from scoop_mpi.engine.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.engine.program_calls import ProgramCalls
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.signals import Gate
+from scoop_mpi.engine.task_limits import TaskLimits
 from scoop_mpi.engine.threads import ProgramThreads
 from scoop_mpi.engine.time_limits import OVERDUE, Idle, TimeLimits
 from scoop_mpi.engine.waiting import PATIENCE, WAITING_WHILE_PICKLING, ThreadWaiter, Waiter
@@ -56,7 +57,11 @@ from scoop_mpi.tasks.dependencies import Awaited, arguments_of, futures_among
 from scoop_mpi.tasks.future import Future
 from scoop_mpi.tasks.span import Span, Task, Window
 from scoop_mpi.tasks.stolen import LoneCall, StolenCall
+from scoop_mpi.tasks.terms import Termed
 from scoop_mpi.wire.holds import Holds
+
+if TYPE_CHECKING:
+    from scoop_mpi.engine.isolation import Isolation
 
 # Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
 # them may use 30 frames of its own, at the default recursion limit of 1,000. With fewer, a tree of
@@ -88,6 +93,8 @@ class Hub(Greenlets):
         self.callbacks_due = self.callbacks.due
         self.is_debug = False
         self.is_strict = False  # set before the queues are opened
+        self.isolation: Isolation | None = None  # as soon as a call wants it
+        self.make_isolation: Callable[[], Isolation]  # set by the rank
         self.program_calls: ProgramCalls | None = None  # on the root, if anybody asks about them
         self._idle = idle
         self._urgent = self._queues.urgent
@@ -102,7 +109,10 @@ class Hub(Greenlets):
         self.gate = Gate(
             self._is_amid_change,
             self.bell.ask,
-            (Future.result, Future.run, StolenCall.run, LoneCall.run, Window._make_calls),
+            (
+                *(Future.result, Future.run, StolenCall.run, LoneCall.run, Window._make_calls),
+                *(Termed.__call__, TaskLimits.call),
+            ),
         )
         runtime.ask_program = self.bell.ask
         runtime.on_stop = self._stop
@@ -491,6 +501,29 @@ class Hub(Greenlets):
         finally:
             del future
         return function(*arguments)
+
+    def call_isolated(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        time_limit: float | None,
+    ) -> Any:
+        """See `HotPath`."""
+        if self.isolation is None:
+            self.isolation = self.make_isolation()
+        return self.isolation.call(function, arguments, keywords, time_limit)
+
+    def call_limited(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        time_limit: float,
+    ) -> Any:
+        """See `HotPath`."""
+        limits = TaskLimits(self, self.gate.interrupt, self.logger.warning)
+        return limits.call(function, arguments, keywords, time_limit)
 
     def outcome(self, future: Future, deadline: float | None) -> tuple[Any, BaseException | None]:
         """Return what the call of a future returned and raised, waiting for it if need be.

@@ -21,6 +21,7 @@ from scoop_mpi.errors import Drained
 from scoop_mpi.journal.journal import Call, Journal, Lost
 from scoop_mpi.tasks.future import Future, Unopened
 from scoop_mpi.tasks.span import Span, Task
+from scoop_mpi.tasks.terms import isolated
 from scoop_mpi.wire.serializer import PLAIN
 
 
@@ -40,14 +41,23 @@ class ProgramCalls:
         journal: the job's; None: it has none.
         draining: how the job drains; None: it never does.
 
+        isolates: whether all of them are to be isolated.
+
     Attributes:
         journal: see above.
         draining: see above.
     """
 
-    def __init__(self, hub: Greenlets, journal: Journal | None, draining: Draining | None) -> None:
+    def __init__(
+        self,
+        hub: Greenlets,
+        journal: Journal | None,
+        draining: Draining | None,
+        isolates: bool = False,
+    ) -> None:
         self.journal = journal
         self.draining = draining
+        self._isolates = isolates
         self._hub = hub
         self._deferred: set[Future] = set()  # those that wait for futures
         self._arrived: deque[_Keeper] = deque()
@@ -57,6 +67,8 @@ class ProgramCalls:
         """A task is submitted; say whether it is done, or to be kept out of the queues."""
         if not isinstance(task, Future) or self._hub.is_in_task:
             return False
+        if self._isolates:
+            task.replace_function(isolated(task.call[0]))
         if self.journal is not None and self._take_result(self.journal, task):
             return True
         return self.draining is not None and self.draining.take(task)
@@ -65,6 +77,8 @@ class ProgramCalls:
         """A call is submitted that waits for others; say whether it is to be kept out."""
         if self._hub.is_in_task:
             return False
+        if self._isolates:
+            future.replace_function(isolated(future.call[0]))
         if self.journal is not None:
             self._deferred.add(future)  # it is known by its arguments, once they are there
         return self.draining is not None and self.draining.take(future)
@@ -75,6 +89,10 @@ class ProgramCalls:
             return False
         self._deferred.discard(future)
         return self._take_result(self.journal, future)
+
+    def prepared(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function of a map that is submitted, as it is to be called."""
+        return isolated(function) if self._isolates and not self._hub.is_in_task else function
 
     def take_map(self, span: Span) -> bool:
         """A map is submitted; say whether it is to be kept out of the queues."""

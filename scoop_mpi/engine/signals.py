@@ -115,6 +115,14 @@ class Gate:
             number, handler = self.pending.popitem()
             handler(number, frame)
 
+    def interrupt(self, function: Callable[[], None]) -> None:
+        """Have a function called where a handler would run, soon; it may raise something.
+
+        Any thread may. If it hasn't been called when it is asked for again, it still waits.
+        """
+        self.pending[-1 - id(function)] = lambda _number, _frame: function()
+        self.knock()
+
     def knock(self) -> None:
         """Have the handlers that are pending looked at again. For the pump."""
         if self.pending:

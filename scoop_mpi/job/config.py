@@ -33,6 +33,7 @@ class Config(NamedTuple):
             "none": no signal; None: "USR1" if there is a journal or a `stop_before`.
         stop_before: as many seconds before the end of the allocation this is to begin by itself;
             None: never.
+        isolates: whether all calls of the root's program are isolated.
         has_mpi4py_alias: whether ``import mpi4py.futures`` gives scoop_mpi.
         without_effect: options of the command line that come too late here.
     """
@@ -51,4 +52,5 @@ class Config(NamedTuple):
     journal: str | None = None
     drain_signal: str | None = None
     stop_before: float | None = None
+    isolates: bool = False
     without_effect: tuple[str, ...] = ()

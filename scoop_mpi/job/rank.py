@@ -20,6 +20,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from scoop_mpi import current
 from scoop_mpi.engine import first_thread
@@ -62,10 +63,14 @@ from scoop_mpi.observe.event_log import EventLog
 from scoop_mpi.state.policy import RootsPart
 from scoop_mpi.state.routing import ROOT_RANK
 from scoop_mpi.system import cores, garbage, streams
+from scoop_mpi.system.interpreter import Invocation
 from scoop_mpi.tasks.future import Future
 from scoop_mpi.transport import shared_segments
 from scoop_mpi.transport.protocol import Messenger, Transport
 from scoop_mpi.wire.messages import ImportFailed, Leave, Stop, Stopped
+
+if TYPE_CHECKING:
+    from scoop_mpi.engine.isolation import Isolation
 
 _SECONDS_TO_FAIL = 3.0  # that tasks get to end once the program has failed
 _SECONDS_TO_SHOW = 10.0  # that the ranks have to show their event logs
@@ -183,6 +188,7 @@ def _prepare(config: Config, transport: Transport, logger: logging.Logger) -> Ra
         resuming = Resuming(rank.hub, config, logger, os.environ)
         if resuming.is_wanted:
             rank.be_resumable(resuming)
+    rank.hub.make_isolation = lambda: _isolation_of(rank.hub, program, transport, config)
     if config.is_debug:
         rank.keep_log()
     termination.handle(rank.hub.gate, rank.interrupt, rank.terminate, is_root=rank.is_root)
@@ -193,6 +199,29 @@ def _prepare(config: Config, transport: Transport, logger: logging.Logger) -> Ra
         faulthandler.enable()  # a crash in C code: show where
     garbage.resume()
     return rank
+
+
+def _isolation_of(hub: Hub, program: Program, transport: Transport, config: Config) -> Isolation:
+    """Return what makes isolated calls for this rank."""
+    # Not above: few want it, and it takes modules of Python's that nobody else does.
+    from scoop_mpi.engine.isolation import Isolation
+    from scoop_mpi.job import isolated
+    from scoop_mpi.shared import getConst
+
+    return Isolation(
+        isolated.command_line(Invocation(sys.orig_argv[1:]).options),
+        isolated.FirstWord(
+            program,
+            list(sys.path),
+            transport.rank,
+            transport.host,
+            list(transport.leaders),
+            config.is_debug,
+        ),
+        hub.here,
+        getConst,
+        hub.gate.attend,
+    )
 
 
 @contextlib.contextmanager
@@ -292,6 +321,8 @@ class Rank:
                     self._resuming.end()
         else:
             self._run_worker()
+        if self.hub.isolation is not None:
+            self.hub.isolation.close()
         self._runtime.close()
         self.hub.gate.open()
         return self._status

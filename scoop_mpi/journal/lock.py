@@ -22,6 +22,8 @@ from scoop_mpi.journal.records import JournalError
 SECONDS_OF_A_TOUCH = 10.0  # after which it is touched again
 _SECONDS_WATCHED = 60.0  # without a touch: then he is gone
 _SECONDS_OF_A_LOOK = 1.0
+_SECONDS_TO_GO = 5.0  # that a job of this host has, which may just be at its end
+_ENDED = ("X", "Z")  # states of processes that have, as Linux tells them
 
 
 class Lock:
@@ -57,12 +59,16 @@ class Lock:
             if holder is None or _is_gone(holder, self._me):
                 self._remove()
                 continue
-            tell(
-                f"the journal {journal} was left locked, or is in use, by process "
-                f"{holder['pid']} on {holder['host']}: waiting up to {_SECONDS_WATCHED:.0f} s to "
-                "see which"
-            )
-            if holder["host"] == self._me["host"] or self._is_touched(sleep):
+            if holder["host"] == self._me["host"] and self._goes(holder, sleep):
+                continue
+            is_here = holder["host"] == self._me["host"]
+            if not is_here:
+                tell(
+                    f"the journal {journal} was left locked, or is in use, by process "
+                    f"{holder['pid']} on {holder['host']}: waiting up to {_SECONDS_WATCHED:.0f} s "
+                    "to see which"
+                )
+            if is_here or self._is_touched(sleep):
                 raise JournalError(
                     f"the journal {journal} is in use: process {holder['pid']} on "
                     f"{holder['host']} writes it. Wait for the end of that job, or name another "
@@ -108,6 +114,14 @@ class Lock:
         is_whole = isinstance(holder, dict) and self._me.keys() <= holder.keys()
         return holder if is_whole else None
 
+    def _goes(self, holder: Mapping[str, Any], sleep: Callable[[float], object]) -> bool:
+        """Watch a process of this host for a moment; say whether it ends."""
+        for _ in range(round(_SECONDS_TO_GO / _SECONDS_OF_A_LOOK)):
+            sleep(_SECONDS_OF_A_LOOK)
+            if _is_gone(holder, self._me) or self._holder() != holder:
+                return True
+        return False
+
     def _is_touched(self, sleep: Callable[[float], object]) -> bool:
         """Watch the file for a while; say whether it is touched."""
         before = self._touched_at()
@@ -143,10 +157,11 @@ def _is_gone(holder: Mapping[str, Any], me: Mapping[str, Any]) -> bool:
 
 
 def _began(pid: int) -> str | None:
-    """Return what tells a process from a later one of its number; None: there is none."""
+    """Return what tells a process from a later one of its number; None: it has ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19]
+            state, *others = file.read().rpartition(")")[2].split()
+            return None if state in _ENDED else others[18]
     except OSError:
         pass
     try:

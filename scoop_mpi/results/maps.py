@@ -126,6 +126,8 @@ def _submitted(
     if hub.bell.has_futures and are_futures_among(calls, star):
         return FuturesMap(hub, function, calls, star)
     program_calls = hub.program_calls
+    if program_calls is not None:
+        function = program_calls.prepared(function)
     if program_calls is not None and program_calls.journal is not None:
         journal = program_calls.journal
         known = program_calls.calls_of(function, calls, star)

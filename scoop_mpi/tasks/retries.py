@@ -13,7 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from scoop_mpi import current
-from scoop_mpi.errors import BY_SIGNAL, CancelledError, describe_callable, describe_error
+from scoop_mpi.errors import (
+    BY_SIGNAL,
+    CancelledError,
+    TaskCrashed,
+    describe_callable,
+    describe_error,
+)
 from scoop_mpi.tasks.future import KeywordCall, outcome_of
 from scoop_mpi.tasks.notes import add_note, place_of
 
@@ -31,6 +37,7 @@ def call(
     retries: int,
     retry_on: type[BaseException] | tuple[type[BaseException], ...],
     backoff: float,
+    max_deaths: int,
 ) -> Any:
     """Call a function, and call it again if it fails.
 
@@ -44,13 +51,14 @@ def call(
         retries: how often to call it again, at the most.
         retry_on: the errors after which to.
         backoff: seconds to wait before the second attempt; twice as many before each further one.
+        max_deaths: after how many crashes of its process it is not called again.
 
     Raises:
         BaseException: what the last attempt raised, with a note that tells of those before.
     """
     hub = current.hub
-    attempts = retries + 1
     failed: list[str] = []
+    deaths = 0
     while True:
         try:
             if not failed or hub is None:
@@ -58,8 +66,10 @@ def call(
             again = KeywordCall(function, **keywords) if keywords else function
             return outcome_of(hub.call_again(again, arguments))
         except retry_on as error:
-            if isinstance(error, _FINAL) or len(failed) == retries:
+            deaths += isinstance(error, TaskCrashed)
+            if isinstance(error, _FINAL) or len(failed) == retries or deaths == max_deaths:
                 if failed:
+                    attempts = len(failed) + 1
                     add_note(error, "\n".join([f"{attempts} attempts:", *failed[-_MOST_TOLD:]]))
                 raise
             number = len(failed) + 1

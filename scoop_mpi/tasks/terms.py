@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from scoop_mpi import current
 from scoop_mpi.errors import CallableWrapper
 from scoop_mpi.tasks import retries
 
@@ -28,6 +29,9 @@ class Terms(NamedTuple):
         backoff: seconds to wait before it is made again: twice as many each time.
         journal: whether its result is kept in the job's journal, if there is one; a text: it is,
             and the call is known by this text and its arguments, whatever its function.
+        isolated: whether it is made in a process of its own.
+        time_limit: seconds that it may take; None: as many as it likes.
+        max_deaths: after how many crashes of an isolated call it is not made again.
     """
 
     name: str | None = None
@@ -35,6 +39,9 @@ class Terms(NamedTuple):
     retry_on: ErrorTypes = Exception
     backoff: float = 0.0
     journal: bool | str = True
+    isolated: bool = False
+    time_limit: float | None = None
+    max_deaths: int = 3
 
     @classmethod
     def of(cls, terms: dict[str, Any]) -> Terms:
@@ -57,9 +64,17 @@ class Terms(NamedTuple):
             raise TypeError(
                 f"journal must be True, False, or a text to know calls by, not {journal!r}"
             )
-        _check_retries(
-            **{key: value for key, value in terms.items() if key not in ("name", "journal")}
-        )
+        if not isinstance(terms.get("isolated", False), bool):
+            raise TypeError(f"isolated must be True or False, not {terms['isolated']!r}")
+        if terms.get("time_limit") is not None:
+            _check_seconds("time_limit", terms["time_limit"])
+            if not terms["time_limit"]:
+                raise ValueError("time_limit must be more than 0 seconds")
+        max_deaths = terms.get("max_deaths", 1)
+        if type(max_deaths) is not int or max_deaths < 1:
+            raise ValueError(f"max_deaths must be a number from 1 on, not {max_deaths!r}")
+        known = ("retries", "retry_on", "backoff")
+        _check_retries(**{key: value for key, value in terms.items() if key in known})
         return cls(**terms)
 
     def __str__(self) -> str:
@@ -100,9 +115,28 @@ class Termed(CallableWrapper):
         if terms.retries:
             once = Termed(self.func, terms._replace(retries=0))
             return retries.call(
-                once, arguments, keywords, terms.retries, terms.retry_on, terms.backoff
+                once,
+                arguments,
+                keywords,
+                terms.retries,
+                terms.retry_on,
+                terms.backoff,
+                terms.max_deaths,
             )
-        return self.func(*arguments, **keywords)
+        hub = current.hub
+        if hub is not None and terms.isolated:
+            return hub.call_isolated(self.func, arguments, keywords, terms.time_limit)
+        if hub is not None and terms.time_limit is not None:
+            return hub.call_limited(self.func, arguments, keywords, terms.time_limit)
+        function = self.func  # by this name the gate of signals knows where it is called
+        return function(*arguments, **keywords)
+
+
+def isolated(function: Callable[..., Any]) -> Termed:
+    """Return a function whose calls are isolated, and have what terms they have besides."""
+    if isinstance(function, Termed):
+        return Termed(function.func, function.terms._replace(isolated=True))
+    return Termed(function, Terms(isolated=True))
 
 
 def _check_retries(
@@ -116,7 +150,11 @@ def _check_retries(
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"retry_on must be types of exceptions, not {kind!r}")
-    if isinstance(backoff, bool) or not isinstance(backoff, int | float):
-        raise TypeError(f"backoff must be a number of seconds, not {backoff!r}")
-    if not (math.isfinite(backoff) and backoff >= 0):
-        raise ValueError(f"backoff must be a number of seconds from 0 on, not {backoff}")
+    _check_seconds("backoff", backoff)
+
+
+def _check_seconds(name: str, seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {seconds!r}")
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ValueError(f"{name} must be a number of seconds from 0 on, not {seconds}")

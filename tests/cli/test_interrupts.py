@@ -257,3 +257,27 @@ def test_one_interrupt_is_raised_once_though_a_task_that_it_meets_takes_its_time
     """)
     run = launch(program, ranks=ranks).check()
     assert run.stdout == "1 True\n"
+
+
+@on_ranks(1, 2)
+@pytest.mark.parametrize("terms", ["name='asleep'", "retries=2", "time_limit=50", "isolated=True"])
+def test_a_call_of_c_code_with_terms_is_interrupted_too(
+    terms: str, ranks: int, write_program: WriteProgram
+) -> None:
+    program = write_program(f"""
+        import os, signal, threading, time
+        from scoop_mpi import futures
+
+        if __name__ == "__main__":
+            options = futures.options({terms})
+            assert options.submit(abs, -1).result() == 1
+            begun = time.monotonic()
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            try:
+                [future.result() for future in [options.submit(time.sleep, 40) for _ in range(2)]]
+            except KeyboardInterrupt:
+                print("interrupted", time.monotonic() - begun < 20)
+            raise SystemExit(3)  # what still runs elsewhere is not waited for
+    """)
+    run = launch("--root", "works", program, ranks=ranks, timeout=LIMIT).check(3)
+    assert run.stdout == "interrupted True\n"

@@ -442,8 +442,9 @@ def test_a_job_that_is_lost_is_started_again(
     ]
     run = launch(*job, tmp_path / "crashes", victim, ranks=None, python=[*OWN, str(ranks)]).check()
     assert run.stdout.endswith("31125\n")  # MPICH's mpiexec writes there, too
-    assert run.stderr.count("the job was lost before the program's end. It is started again") == 3
-    assert "started again (3 of 4): goes on with" in run.stderr
+    # Open MPI lets others go on for a moment, so two of the three may crash in one job.
+    assert 1 <= run.stderr.count("the job was lost before the program's end. It is started") <= 3
+    assert "started again (1 of 4): goes on with" in run.stderr
     made = calls_in(tmp_path / "notes")
     assert len(set(made)) == 250
     assert len(made) < 450  # of each time what had ended is not made again

@@ -96,6 +96,12 @@ NO_MESSAGES = {
         "goes on with ...",
         "without --journal all is made again",
     ),
+    "a part of: the process of ...": (
+        "(as the system does where memory runs out)",
+        "has left Python with the status ...",
+        "was ended by ...",
+    ),
+    "a program, for a process of ours": ("import sys; sys.path.insert",),
     "a part of an event log": (
         "(... before these)",
         "... ..., of which the repr raised ...",
