@@ -11,7 +11,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from scoop_mpi.errors import NotStartedProperly, not_started
 
@@ -21,6 +21,38 @@ class RankInfo(NamedTuple):
 
     rank: int
     host: str
+
+
+class SpecialCalls(Protocol):
+    """How calls are made whose terms ask for something."""
+
+    def await_retry(self, told: str, seconds: float) -> None:
+        """A call has failed, and is to be made again after some seconds: log it, and wait."""
+        ...
+
+    def again(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Make a call as a task, on another rank if one has nothing to do; return its result."""
+        ...
+
+    def isolated(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        time_limit: float | None,
+    ) -> Any:
+        """Make a call in a process of its own, and return what it returns."""
+        ...
+
+    def limited(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        time_limit: float,
+    ) -> Any:
+        """Make a call here that must end within some seconds, and return what it returns."""
+        ...
 
 
 class HotPath(ABC):
@@ -40,6 +72,7 @@ class HotPath(ABC):
         watch_lock: of the lists of watchers of all futures.
         callbacks_due: futures that other ranks have completed, and whose callbacks are to run.
         logger: where failures of callbacks go.
+        special_calls: see there.
     """
 
     __slots__ = (
@@ -51,6 +84,7 @@ class HotPath(ABC):
         "is_alone",
         "logger",
         "ready",
+        "special_calls",
         "thread",
         "watch_lock",
     )
@@ -65,6 +99,7 @@ class HotPath(ABC):
     watch_lock: threading.Lock
     callbacks_due: deque[Any]
     logger: logging.Logger
+    special_calls: SpecialCalls
 
     @abstractmethod
     def enqueue(self, task: Any) -> None:
@@ -101,34 +136,6 @@ class HotPath(ABC):
     @abstractmethod
     def call_back(self, future: Any) -> None:
         """Run the callbacks of a future that is done."""
-
-    @abstractmethod
-    def await_retry(self, told: str, seconds: float) -> None:
-        """A call has failed, and is to be made again after some seconds: log it, and wait."""
-
-    @abstractmethod
-    def call_again(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """Make a call as a task, on another rank if one has nothing to do; return its result."""
-
-    @abstractmethod
-    def call_isolated(
-        self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        keywords: dict[str, Any],
-        time_limit: float | None,
-    ) -> Any:
-        """Make a call in a process of its own, and return what it returns."""
-
-    @abstractmethod
-    def call_limited(
-        self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        keywords: dict[str, Any],
-        time_limit: float,
-    ) -> Any:
-        """Make a call here that must end within some seconds, and return what it returns."""
 
     @property
     @abstractmethod

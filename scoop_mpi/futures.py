@@ -409,7 +409,7 @@ def on_every_rank(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> lis
     if current.hub is None:
         return [func(*args, **kwargs)]
     called = KeywordCall(func, **kwargs) if kwargs else func
-    return [future.result() for future in running().run_on_every_rank(called, args)]
+    return [future.result() for future in running().special_calls.on_every_rank(called, args)]
 
 
 @overload

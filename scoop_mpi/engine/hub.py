@@ -25,11 +25,12 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Generator
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from scoop_mpi import current
 from scoop_mpi.engine import event_loops
@@ -40,6 +41,7 @@ from scoop_mpi.engine.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.engine.program_calls import ProgramCalls
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.signals import Gate
+from scoop_mpi.engine.special_calls import SpecialCalls
 from scoop_mpi.engine.task_limits import TaskLimits
 from scoop_mpi.engine.threads import ProgramThreads
 from scoop_mpi.engine.time_limits import OVERDUE, Idle, TimeLimits
@@ -60,9 +62,6 @@ from scoop_mpi.tasks.stolen import LoneCall, StolenCall
 from scoop_mpi.tasks.terms import Termed
 from scoop_mpi.wire.holds import Holds
 
-if TYPE_CHECKING:
-    from scoop_mpi.engine.isolation import Isolation
-
 # Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
 # them may use 30 frames of its own, at the default recursion limit of 1,000. With fewer, a tree of
 # tasks would have more of its tasks at a level where it is looked, which takes longer than a task.
@@ -77,6 +76,8 @@ class Hub(Greenlets):
         idle: how to pause.
         logger: where failures of callbacks go.
     """
+
+    special_calls: SpecialCalls
 
     def __init__(self, runtime: Runtime, idle: Idle, logger: logging.Logger) -> None:
         self._runs_tasks = runtime.worker.runs_tasks
@@ -93,8 +94,6 @@ class Hub(Greenlets):
         self.callbacks_due = self.callbacks.due
         self.is_debug = False
         self.is_strict = False  # set before the queues are opened
-        self.isolation: Isolation | None = None  # as soon as a call wants it
-        self.make_isolation: Callable[[], Isolation]  # set by the rank
         self.program_calls: ProgramCalls | None = None  # on the root, if anybody asks about them
         self._idle = idle
         self._urgent = self._queues.urgent
@@ -114,6 +113,7 @@ class Hub(Greenlets):
                 *(Termed.__call__, TaskLimits.call),
             ),
         )
+        self.special_calls = SpecialCalls(self)
         runtime.ask_program = self.bell.ask
         runtime.on_stop = self._stop
         self._start_hub()
@@ -453,77 +453,12 @@ class Hub(Greenlets):
         is_somebody_due = self.callbacks_due or self._notified or self._urgent
         return bool(is_somebody_due) and not self.runtime.is_stepping_here
 
-    def run_on_every_rank(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...]
-    ) -> list[Future]:
-        """Have a call made on each rank, on this one here and now; return its futures, by rank.
-
-        Raises:
-            SerializationError: there are other ranks, and the function can't be sent to them.
-        """
-        runtime = self.runtime
-        others = [rank for rank in range(runtime.size) if rank != runtime.rank]
-        futures: list[Future] = []
-        if others:
-            self.bell.has_futures = True
-            errands = runtime.worker.sharing.errands(function, arguments, others)
-            futures += errands.group.futures
-            runtime.send_errands(errands)
-            runtime.step()
-        own = Future.of(function, arguments)
+    def run_on_own_stack(self, future: Future) -> None:
+        """Run a future that is in no queue, here and now."""
         if self._is_elsewhere_thread():
-            own.run()
+            future.run()
         else:
-            self.run_on_this_stack(own.run)
-        if isinstance(own.failure, BY_SIGNAL):
-            raise own.failure
-        futures.insert(runtime.rank, own)
-        return futures
-
-    def await_retry(self, told: str, seconds: float) -> None:
-        """See `HotPath`."""
-        self.logger.info("%s", told)
-        self.runtime.retries += 1
-        if not seconds:
-            return
-        deadline = self.runtime.clock() + seconds
-        waiter = self.waiter()
-        while self.runtime.clock() < deadline:
-            waiter.wait(deadline)
-
-    def call_again(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """See `HotPath`."""
-        future = self.submit(function, arguments)
-        self.time_limits.leave_to_idle_ranks((future,), even_short=True)
-        try:
-            with suppress(SerializationError):  # then it can be made here alone
-                return future.result()
-        finally:
-            del future
-        return function(*arguments)
-
-    def call_isolated(
-        self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        keywords: dict[str, Any],
-        time_limit: float | None,
-    ) -> Any:
-        """See `HotPath`."""
-        if self.isolation is None:
-            self.isolation = self.make_isolation()
-        return self.isolation.call(function, arguments, keywords, time_limit)
-
-    def call_limited(
-        self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        keywords: dict[str, Any],
-        time_limit: float,
-    ) -> Any:
-        """See `HotPath`."""
-        limits = TaskLimits(self, self.gate.interrupt, self.logger.warning)
-        return limits.call(function, arguments, keywords, time_limit)
+            self.run_on_this_stack(future.run)
 
     def outcome(self, future: Future, deadline: float | None) -> tuple[Any, BaseException | None]:
         """Return what the call of a future returned and raised, waiting for it if need be.
@@ -792,16 +727,17 @@ class Hub(Greenlets):
         return bool(self._urgent)
 
     def _serve_next_due(self) -> None:
-        """Serve one who is due: a waiter, a callback, or an urgent future. There is one."""
+        """Serve one who is due: a waiter, a callback, or an urgent future.
+
+        There was one. Another thread may have taken it since, unless it is a waiter.
+        """
         if self.runtime.size > 1:
             self.runtime.reserve(has_calls=False, is_reserved=False)
-        if self._urgent:
-            future = self._urgent.popleft()
+        if (future := _taken_from(self._urgent)) is not None:
             self._start(future.run, future)
-        elif self.callbacks_due:
-            future = self.callbacks_due.popleft()
+        elif (future := _taken_from(self.callbacks_due)) is not None:
             self._start(partial(self.callbacks.run, future), future)
-        else:
+        elif self._notified:
             waiter = self._notified.popleft()
             if waiter in self._parked:  # or else it is told when it next waits
                 waiter.is_due = False
@@ -873,6 +809,14 @@ class Hub(Greenlets):
 
     def _is_elsewhere_thread(self) -> bool:
         return get_ident() != self.thread
+
+
+def _taken_from(due: deque[Future]) -> Future | None:
+    """Take the first of those who are due; None: there is none, or not any more."""
+    try:
+        return due.popleft() if due else None
+    except IndexError:  # another thread took the last one
+        return None
 
 
 def running() -> Hub:

@@ -188,7 +188,9 @@ def _prepare(config: Config, transport: Transport, logger: logging.Logger) -> Ra
         resuming = Resuming(rank.hub, config, logger, os.environ)
         if resuming.is_wanted:
             rank.be_resumable(resuming)
-    rank.hub.make_isolation = lambda: _isolation_of(rank.hub, program, transport, config)
+    rank.hub.special_calls.make_isolation = lambda: _isolation_of(
+        rank.hub, program, transport, config
+    )
     if config.is_debug:
         rank.keep_log()
     termination.handle(rank.hub.gate, rank.interrupt, rank.terminate, is_root=rank.is_root)
@@ -321,8 +323,7 @@ class Rank:
                     self._resuming.end()
         else:
             self._run_worker()
-        if self.hub.isolation is not None:
-            self.hub.isolation.close()
+        self.hub.special_calls.close()
         self._runtime.close()
         self.hub.gate.open()
         return self._status

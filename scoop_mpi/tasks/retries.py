@@ -64,7 +64,7 @@ def call(
             if not failed or hub is None:
                 return outcome_of(function(*arguments, **keywords))
             again = KeywordCall(function, **keywords) if keywords else function
-            return outcome_of(hub.call_again(again, arguments))
+            return outcome_of(hub.special_calls.again(again, arguments))
         except retry_on as error:
             deaths += isinstance(error, TaskCrashed)
             if isinstance(error, _FINAL) or len(failed) == retries or deaths == max_deaths:
@@ -81,4 +81,6 @@ def call(
             time.sleep(seconds)
         else:
             name = describe_callable(function)
-            hub.await_retry(f"a call has failed, and is made again: {name}, {told}", seconds)
+            hub.special_calls.await_retry(
+                f"a call has failed, and is made again: {name}, {told}", seconds
+            )

@@ -125,9 +125,9 @@ class Termed(CallableWrapper):
             )
         hub = current.hub
         if hub is not None and terms.isolated:
-            return hub.call_isolated(self.func, arguments, keywords, terms.time_limit)
+            return hub.special_calls.isolated(self.func, arguments, keywords, terms.time_limit)
         if hub is not None and terms.time_limit is not None:
-            return hub.call_limited(self.func, arguments, keywords, terms.time_limit)
+            return hub.special_calls.limited(self.func, arguments, keywords, terms.time_limit)
         function = self.func  # by this name the gate of signals knows where it is called
         return function(*arguments, **keywords)
 

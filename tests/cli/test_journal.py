@@ -408,7 +408,7 @@ def test_a_job_that_is_lost_is_started_again(
 ) -> None:
     program = write_program(
         noting("""
-        import scoop_mpi, signal
+        import contextlib, scoop_mpi, signal
         from pathlib import Path
 
         def work(x):
@@ -420,7 +420,8 @@ def test_a_job_that_is_lost_is_started_again(
                 if sys.argv[3] == "task":
                     os.kill(os.getpid(), signal.SIGKILL)
                 rank = 0 if sys.argv[3] == "root" else scoop_mpi.SIZE - 1
-                os.kill(int(Path(sys.argv[2], f"rank{rank}").read_text()), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has been killed just now
+                    os.kill(int(Path(sys.argv[2], f"rank{rank}").read_text()), signal.SIGKILL)
             return x
 
         def tell():

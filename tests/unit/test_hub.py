@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from collections import deque
 
 import pytest
 
@@ -101,3 +102,16 @@ def test_whoever_maps_while_importing_hears_so_also_if_the_program_has_ended(
     importing.runtime.stop()
     with pytest.raises(NotStartedProperly, match="rank 0 runs it"):
         SubmittedMap(importing, abs, [1], star=False)
+
+
+class TakenMeanwhile(deque[Future]):
+    """What another thread empties between the look whether there is something, and the taking."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("name", ["callbacks_due", "_urgent"])
+def test_what_another_thread_takes_meanwhile_is_no_fault(name: str, hub: Hub) -> None:
+    setattr(hub, name, TakenMeanwhile())
+    hub._serve_next_due()  # raises nothing
