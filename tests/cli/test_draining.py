@@ -59,7 +59,7 @@ if __name__ == "__main__":
 """)
 
 
-@on_ranks(1, 2, 4)
+@on_ranks(1, 3)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_signal_drains_the_job_and_the_next_goes_on(
     way: str, ranks: int, write_program: WriteProgram, tmp_path: Path
@@ -94,8 +94,8 @@ def _noted(notes: Path) -> list[str]:
 def test_by_itself_before_the_allocation_ends(
     ranks: int, write_program: WriteProgram, tmp_path: Path
 ) -> None:
-    program = write_program(program_of("submits"))
-    end = {"SLURM_JOB_END_TIME": str(int(time.time()) + 62)}
+    program = write_program(program_of("submits").replace("range(120)", "range(3000)"))
+    end = {"SLURM_JOB_END_TIME": str(int(time.time()) + 63)}
     run = launch("--stop-before", "60", program, tmp_path / "notes", ranks=ranks, env=end).check(75)
     assert run.stdout == "saved\n"
     assert "the job has drained" in run.stderr

@@ -24,7 +24,7 @@ DEATHS = {
 }
 
 
-@on_ranks(1, 3)
+@on_ranks(2)
 @pytest.mark.parametrize("death", DEATHS)
 def test_a_crash_is_the_failure_of_that_call_alone(
     death: str, ranks: int, write_program: WriteProgram

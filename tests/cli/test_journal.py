@@ -73,7 +73,7 @@ EACH_WAY = noting("""
 """)
 
 
-@on_ranks(1, 2, 3)
+@on_ranks(1, 3)
 @pytest.mark.parametrize("option", ["--", "--strict"])
 def test_a_second_run_makes_no_call(
     option: str, ranks: int, write_program: WriteProgram, tmp_path: Path
@@ -401,7 +401,7 @@ def test_two_jobs_can_t_have_one(write_program: WriteProgram, tmp_path: Path) ->
 OWN = ["-m", "scoop_mpi", "-n"]  # and the number of ranks: this process is mpiexec's parent
 
 
-@on_ranks(1, 2, 4)
+@on_ranks(1, 3)
 @pytest.mark.parametrize("victim", ["root", "worker", "task"])
 def test_a_job_that_is_lost_is_started_again(
     victim: str, ranks: int, write_program: WriteProgram, tmp_path: Path
