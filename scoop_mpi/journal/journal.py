@@ -15,7 +15,6 @@ and keeps what comes in while the program is busy.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import os
 import pickle
@@ -314,14 +313,15 @@ class Journal:
     # ------------------------------------------------------------ the file
 
     def _look_after(self) -> None:
-        looks = itertools.count(1)
+        looks = 0
         while not self._closing.wait(_SECONDS_OF_A_LOOK):
             try:
                 self.keep_arrived()
             except Exception:
                 self._logger.exception("The journal %s keeps nothing more by itself.", self.path)
                 self.keep_arrived = _do_nothing
-            if next(looks) * _SECONDS_OF_A_LOOK % SECONDS_OF_A_TOUCH >= _SECONDS_OF_A_LOOK:
+            looks += 1
+            if looks % round(SECONDS_OF_A_TOUCH / _SECONDS_OF_A_LOOK):
                 continue
             with contextlib.suppress(OSError):  # who writes will meet it, too
                 os.fsync(self._file.fileno())
