@@ -43,6 +43,7 @@ class Draining:
         self._deadline = 0.0
         self._open: set[Future] = set()  # not done, and in a queue or under way
         self._spans: weakref.WeakSet[Span] = weakref.WeakSet()
+        self._winding_down: list[Span] = []  # held, to be counted once the program has let go
 
     def take(self, future: Future) -> bool:
         """The program has submitted a call; say whether that is to be kept out of the queues."""
@@ -69,7 +70,8 @@ class Draining:
             if self._hub.withdraw(future):
                 self._held += 1
                 self._open.discard(future)
-        self._runtime.wind_down(WindDown(list(self._spans), frozenset(self._open)))
+        self._winding_down = list(self._spans)
+        self._runtime.wind_down(WindDown(self._winding_down, frozenset(self._open)))
 
     @property
     def is_over(self) -> bool:
@@ -79,7 +81,7 @@ class Draining:
         self._take_dropped()
         if self._runtime.clock() > self._deadline:
             return True
-        return not self._open and all(span.unreported == 0 for span in list(self._spans))
+        return not self._open and all(span.unreported == 0 for span in self._winding_down)
 
     def _take_dropped(self) -> None:
         dropped = self._runtime.worker.ledger.dropped
@@ -92,8 +94,8 @@ class Draining:
     @property
     def left(self) -> int:
         """How many calls of the program's have not been made, or not to their end."""
-        spans = list(self._spans)
-        return self._held + len(self._open) + sum(s.dropped + s.unreported for s in spans)
+        spans = sum(span.dropped + span.unreported for span in self._winding_down)
+        return self._held + len(self._open) + spans
 
 
 class _Done:
