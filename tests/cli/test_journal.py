@@ -138,7 +138,7 @@ def test_calls_that_fail_are_made_again_and_others_not(
     assert calls_in(tmp_path / "notes") == ["1", "11", "13", "15", "3", "5"]
 
 
-@on_ranks(2, 3)
+@on_ranks(3)
 def test_killed_again_and_again(ranks: int, write_program: WriteProgram, tmp_path: Path) -> None:
     """What the journal has when a job is killed is never made again."""
     program = write_program(

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from scoop_mpi.journal import __main__ as command
-from scoop_mpi.journal import identity
+from scoop_mpi.journal import identity, lock
 from scoop_mpi.journal.identity import Unidentified, of_arguments, of_function
 from scoop_mpi.journal.journal import Journal, Lost
 from scoop_mpi.journal.lock import Lock
@@ -255,8 +255,9 @@ def test_a_full_disk(
 # ---------------------------------------------------------------- who writes it
 
 
-def test_one_job_at_a_time(path: Path, open_journal: Open) -> None:
+def test_one_job_at_a_time(path: Path, open_journal: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_journal()
+    monkeypatch.setattr(lock, "_SECONDS_TO_GO", 1.0)
     with pytest.raises(JournalError, match=rf"is in use: process {os.getpid()} on .* writes it"):
         open_journal()
     first.close()
@@ -265,10 +266,10 @@ def test_one_job_at_a_time(path: Path, open_journal: Open) -> None:
 
 def left_by(path: Path, **changes: Any) -> Path:
     """Make the file of a job that was killed."""
-    lock = Path(f"{path}.lock")
+    left = Path(f"{path}.lock")
     holder = {"host": os.uname().nodename, "pid": os.getpid(), "began": "1", "job": None}
-    lock.write_text(json.dumps({**holder, **changes}))
-    return lock
+    left.write_text(json.dumps({**holder, **changes}))
+    return left
 
 
 def test_a_job_of_this_host_that_is_gone(path: Path, open_journal: Open) -> None:
@@ -290,7 +291,7 @@ def test_a_lock_that_is_not_whole(path: Path, open_journal: Open) -> None:
 
 
 def test_a_job_of_another_host_is_watched(path: Path) -> None:
-    lock = left_by(path, host="elsewhere", pid=12)
+    left = left_by(path, host="elsewhere", pid=12)
     told: list[str] = []
     slept: list[float] = []
 
@@ -308,17 +309,17 @@ def test_a_job_of_another_host_is_watched(path: Path) -> None:
     def sleep_and_touch(seconds: float) -> None:
         slept.append(seconds)
         if len(slept) == 65:
-            os.utime(lock, (1, 1))
+            os.utime(left, (1, 1))
 
-    with pytest.raises(JournalError, match=rf"is in use: process 12 on elsewhere .* {lock}"):
+    with pytest.raises(JournalError, match=rf"is in use: process 12 on elsewhere .* {left}"):
         Lock(str(path), {}, told.append, sleep_and_touch)
     assert len(slept) == 65
-    assert lock.exists()
+    assert left.exists()
 
 
 def test_it_goes_while_it_is_watched(path: Path) -> None:
-    lock = left_by(path, host="elsewhere", pid=12)
-    Lock(str(path), {}, lambda _: None, lambda _: lock.unlink(missing_ok=True)).release()
+    left = left_by(path, host="elsewhere", pid=12)
+    Lock(str(path), {}, lambda _: None, lambda _: left.unlink(missing_ok=True)).release()
 
 
 # ---------------------------------------------------------------- by what a call is known
