@@ -30,7 +30,7 @@ from collections.abc import Callable, Collection, Generator
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from scoop_mpi import current
 from scoop_mpi.engine import event_loops
@@ -38,7 +38,6 @@ from scoop_mpi.engine.awaiting import EventLoops
 from scoop_mpi.engine.bell import Bell
 from scoop_mpi.engine.callbacks import Callbacks
 from scoop_mpi.engine.greenlets import Greenlets, GreenletWaiter
-from scoop_mpi.engine.program_calls import ProgramCalls
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.signals import Gate
 from scoop_mpi.engine.special_calls import SpecialCalls
@@ -61,6 +60,9 @@ from scoop_mpi.tasks.span import Span, Task, Window
 from scoop_mpi.tasks.stolen import LoneCall, StolenCall
 from scoop_mpi.tasks.terms import Termed
 from scoop_mpi.wire.holds import Holds
+
+if TYPE_CHECKING:
+    from scoop_mpi.engine.program_calls import ProgramCalls
 
 # Tasks that may lie upon each other on a stack before it is looked at how deep it is: then each of
 # them may use 30 frames of its own, at the default recursion limit of 1,000. With fewer, a tree of

@@ -54,3 +54,9 @@ class Config(NamedTuple):
     stop_before: float | None = None
     isolates: bool = False
     without_effect: tuple[str, ...] = ()
+
+    @property
+    def is_to_be_resumed(self) -> bool:
+        """Whether anything is to be done about each call that the program submits."""
+        wants_to_drain = self.stop_before is not None or self.drain_signal not in (None, NO_SIGNAL)
+        return self.journal is not None or self.isolates or wants_to_drain

@@ -55,7 +55,6 @@ from scoop_mpi.job import (
 )
 from scoop_mpi.job.config import GRACE, Config
 from scoop_mpi.job.program import Program, ProgramError
-from scoop_mpi.job.resuming import Resuming
 from scoop_mpi.launch import hash_seed, launchers
 from scoop_mpi.launch.line_to_parent import Line
 from scoop_mpi.observe import log, profiling
@@ -71,6 +70,7 @@ from scoop_mpi.wire.messages import ImportFailed, Leave, Stop, Stopped
 
 if TYPE_CHECKING:
     from scoop_mpi.engine.isolation import Isolation
+    from scoop_mpi.job.resuming import Resuming
 
 _SECONDS_TO_FAIL = 3.0  # that tasks get to end once the program has failed
 _SECONDS_TO_SHOW = 10.0  # that the ranks have to show their event logs
@@ -184,10 +184,10 @@ def _prepare(config: Config, transport: Transport, logger: logging.Logger) -> Ra
     current.hub = rank.hub
     rank.hub.is_debug, rank.hub.is_strict = config.is_debug, config.is_strict
     rank.hub.runtime.on_fault = rank.fail
-    if rank.is_root:
-        resuming = Resuming(rank.hub, config, logger, os.environ)
-        if resuming.is_wanted:
-            rank.be_resumable(resuming)
+    if rank.is_root and config.is_to_be_resumed:
+        from scoop_mpi.job.resuming import Resuming  # not above: few want it
+
+        rank.be_resumable(Resuming(rank.hub, config, logger, os.environ))
     rank.hub.special_calls.make_isolation = lambda: _isolation_of(
         rank.hub, program, transport, config
     )

@@ -58,21 +58,14 @@ class Resuming:
         self._draining: Draining | None = None
         self._watch: Watch | None = None
         self._has_told = False
-        self._isolates = config.isolates
         if config.journal is not None:
             self._open_journal(config.journal, config.program.name, environment)
         if self.drain_signal is not None:
             self._be_drainable(self.drain_signal, config.stop_before, environment)
-        if self.is_wanted:
-            self._calls = ProgramCalls(hub, self._journal, self._draining, config.isolates)
-            hub.watch_program(self._calls)
-            if self._journal is not None:
-                self._journal.keep_arrived = self._calls.keep_arrived
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether there is anything to do."""
-        return self._journal is not None or self._draining is not None or self._isolates
+        self._calls = ProgramCalls(hub, self._journal, self._draining, config.isolates)
+        hub.watch_program(self._calls)
+        if self._journal is not None:
+            self._journal.keep_arrived = self._calls.keep_arrived
 
     def _open_journal(self, path: str, program: str, environment: Mapping[str, str]) -> None:
         try:

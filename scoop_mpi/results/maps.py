@@ -15,7 +15,6 @@ from scoop_mpi.engine.hub import Hub
 from scoop_mpi.engine.time_limits import OVERDUE
 from scoop_mpi.errors import TimeoutError
 from scoop_mpi.results.arrivals import Arrivals
-from scoop_mpi.results.journalled import JournalledMap
 from scoop_mpi.results.submitted import SubmittedMap
 from scoop_mpi.tasks.dependencies import are_futures_among
 from scoop_mpi.tasks.future import Future
@@ -132,6 +131,8 @@ def _submitted(
         journal = program_calls.journal
         known = program_calls.calls_of(function, calls, star)
         if known is not None:
+            from scoop_mpi.results.journalled import JournalledMap  # not above: few have a journal
+
             return JournalledMap(
                 hub,
                 function,

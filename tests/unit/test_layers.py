@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -92,3 +94,16 @@ def test_only_one_module_imports_greenlet_and_few_import_mpi(module: Path) -> No
         assert module == Path("engine/greenlets.py")
     if re.search(r"^\s*(from|import) mpi4py\b", text, re.MULTILINE):
         assert module in {Path("transport/mpi.py"), Path("launch/mpi_library.py")}
+
+
+def test_a_rank_imports_nothing_that_few_want() -> None:
+    """Each module takes its time on every rank of every job."""
+    program = "import sys, scoop_mpi.job.rank, scoop_mpi.transport.mpi; print(*sorted(sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    loaded = set(run.stdout.split())
+    few_want = {"asyncio", "cloudpickle", "dataclasses", "hashlib", "inspect", "json", "numpy"}
+    few_want |= {"multiprocessing", "socket", "subprocess", "tempfile"}
+    few_want |= {f"scoop_mpi.{name}" for name in ("journal", "engine.isolation", "job.isolated")}
+    assert loaded & few_want == set()
