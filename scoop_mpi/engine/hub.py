@@ -68,6 +68,7 @@ if TYPE_CHECKING:
 # them may use 30 frames of its own, at the default recursion limit of 1,000. With fewer, a tree of
 # tasks would have more of its tasks at a level where it is looked, which takes longer than a task.
 _LEVELS = 24
+_SHORT_PATIENCE = 0.005
 
 
 class Hub(Greenlets):
@@ -88,7 +89,7 @@ class Hub(Greenlets):
         super().__init__(runtime, _LEVELS if self._runs_tasks else 0)
         self._queues.on_ready_elsewhere = self.waiting_threads.notify_all
         self.logger = logger
-        self.bell = Bell(self, runtime, self._queues.ready, lambda: self.gate.attend())
+        self.bell = Bell(self, runtime, self._queues.ready, self._attend_when_rung)
         self._use_queues()
         self.threads = ProgramThreads(self, self, runtime)
         self.callbacks = Callbacks(self)
@@ -101,6 +102,7 @@ class Hub(Greenlets):
         self._urgent = self._queues.urgent
         self._is_over: Callable[[], bool] | None = None
         self._polling_since: float | None = None
+        self._patience = PATIENCE  # seconds after which it has left for long what lies here
         self._came_at = 0.0  # when the hub last looked for a task to begin
         self._yielding: list[GreenletWaiter] = []  # who polls, and lets a task run
         self._event_loops = EventLoops(self, self)
@@ -269,8 +271,7 @@ class Hub(Greenlets):
             ValueError: `timeout` is not a number.
         """
         deadline = self.time_limits.deadline(timeout)
-        self.callbacks.run_due()
-        self.bell.answer()
+        self.come_by(deadline)
         news = self.waiting_threads.news
         if self.run_here(future, deadline):
             del future  # here and below: its error holds the frames that lead to the call
@@ -305,14 +306,43 @@ class Hub(Greenlets):
             del future  # see `join`
             if not is_done and self.queue and not self._is_elsewhere_thread():
                 self._let_task_run()
-        elif runtime.last_step - self._came_at > PATIENCE:
+        elif runtime.last_step - self._came_at > self._patience:
             del future
             if self._is_elsewhere_thread():
                 self.threads.make_left_call()
-            elif self.left_call() is not None:
-                self._let_task_run()
+            else:
+                self._relieve()
         if not self.queue and not self.elsewhere:
             self._polling_since = None  # a future to come gets its own time
+
+    def come_by(self, deadline: float | None) -> None:
+        """What is done for others by whoever is on the way to wait here, and may not have to.
+
+        Args:
+            deadline: when the caller must be ready, by the runtime's clock; None: at no time.
+        """
+        self.callbacks.run_due()
+        self.bell.answer()
+        if deadline is None:
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Let those go on who are due for long, and the hub begin a call of another rank's.
+
+        The main thread may go on finding all its work on its own stack, and never wait.
+        """
+        if self.runtime.last_step - self._came_at <= self._patience or self._is_elsewhere_thread():
+            return
+        if self.runtime.is_stepping_here or self.serves_event_loop:
+            return
+        if self.may_give_way:
+            self.give_way()
+        if self.left_call() is not None:
+            self._let_task_run()
+            # Those that follow need not wait so long again: they get half of the time.
+            self._patience = min(max(self._job_seconds, _SHORT_PATIENCE), PATIENCE)
+        else:
+            self._patience = PATIENCE
 
     def left_call(self) -> Task | None:
         """Return the oldest call of another rank's that lies here, if the hub has left it for long.
@@ -321,7 +351,7 @@ class Hub(Greenlets):
         then.
         """
         now = self.runtime.clock()
-        if now - self._came_at <= PATIENCE:
+        if now - self._came_at <= self._patience:
             return None
         task = self._agenda.oldest_stolen()
         if task is None:
@@ -546,8 +576,7 @@ class Hub(Greenlets):
             TimeoutError: `deadline` was over.
             CancelledError: the program has ended.
         """
-        self.callbacks.run_due()
-        self.bell.answer()
+        self.come_by(deadline)
         self.time_limits.check(deadline)
         if self.runtime.is_stopping:
             raise CancelledError(self.runtime.ended)
@@ -708,6 +737,11 @@ class Hub(Greenlets):
             self.gate.attend()
         except BaseException as error:
             self.raise_in_main(error)
+
+    def _attend_when_rung(self) -> None:
+        """The bell has rung for the program, which may go on for long without waiting."""
+        self.gate.attend()
+        self._relieve()
 
     def _is_amid_change(self) -> bool:
         return self.is_in_charge or self.runtime.is_stepping_here

@@ -46,8 +46,7 @@ class Arrivals:
             False if `deadline` was over.
         """
         runtime = self._hub.runtime
-        self._hub.callbacks.run_due()
-        self._hub.bell.answer()
+        self._hub.come_by(deadline)
         if deadline is not None and runtime.clock() > deadline:
             return False
         while self._tried < len(self._watchers):

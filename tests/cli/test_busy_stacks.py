@@ -118,3 +118,69 @@ def test_tasks_that_poll_and_go_on(ranks: int, write_program: WriteProgram) -> N
             print("right")
     """)
     assert launch(program, ranks=ranks, timeout=120).check().stdout == "right\n"
+
+
+# What the root's program goes on with, by itself.
+ON_AND_ON = {
+    "map": "list(futures.map(leaf, range(10)))",
+    "submit": "futures.submit(leaf, 1).result()",
+    "submits": "[future.result() for future in calls(10)]",
+    "nested": "fib(8)",
+    "as completed": "list(futures.as_completed(calls(5)))",
+    "waits": "futures.wait(calls(5))",
+    "reduction": "futures.mapReduce(leaf, max, range(10))",
+    "map as completed": "list(futures.map_as_completed(leaf, range(5)))",
+    "with a time limit": "list(futures.map(leaf, range(9))), futures.wait(calls(2), 9)",
+}
+
+
+@pytest.mark.parametrize("way", ON_AND_ON)
+def test_a_program_that_goes_on_by_itself(way: str, write_program: WriteProgram) -> None:
+    """The other rank takes none of its calls: it must be ready soon, each time.
+
+    But the root has taken some of the calls for which a thread waits there.
+    """
+    program = write_program(f"""
+        import threading, time
+        from scoop_mpi import futures, shared
+
+        def leaf(n):
+            return n
+
+        def pause(n):
+            time.sleep(0.002)
+            return n
+
+        def fib(n):
+            if n < 2:
+                return n
+            a, b = futures.submit(fib, n - 1), futures.submit(fib, n - 2)
+            return a.result() + b.result()
+
+        def calls(count):
+            return [futures.submit(leaf, n) for n in range(count)]
+
+        def with_thread(number):
+            found = []
+            thread = threading.Thread(
+                target=lambda: found.append(sum(futures.map(pause, range(30))))
+            )
+            thread.start()
+            while thread.is_alive():
+                shared.getConst("never set", timeout=0.005)
+            done.append(number)
+            return found[0]
+
+        done = []
+
+        if __name__ == "__main__":
+            waiting = [futures.submit(with_thread, number) for number in range(3)]
+            for future in waiting:
+                future.add_done_callback(done.append)
+            time.sleep(0.2)
+            while len([each for each in done if each in waiting]) < 3:
+                {ON_AND_ON[way]}
+            print([future.result() for future in waiting])
+    """)
+    run = launch("--root", "works", program, ranks=2).check()
+    assert run.stdout == "[435, 435, 435]\n"
