@@ -53,7 +53,8 @@ class Isolation:
         here: this rank.
         constant: returns the value of a constant; None: there is none. It gets its name, and the
             seconds to wait for it.
-        attend: runs the handlers of signals that wait; what they raise, it raises.
+        attend: runs the handlers of signals that wait, in the main thread; what they raise, it
+            raises.
     """
 
     def __init__(

@@ -210,6 +210,10 @@ def _isolation_of(hub: Hub, program: Program, transport: Transport, config: Conf
     from scoop_mpi.job import isolated
     from scoop_mpi.shared import getConst
 
+    def attend() -> None:
+        if threading.get_ident() == hub.thread:
+            hub.gate.attend()
+
     return Isolation(
         isolated.command_line(Invocation(sys.orig_argv[1:]).options),
         isolated.FirstWord(
@@ -222,7 +226,7 @@ def _isolation_of(hub: Hub, program: Program, transport: Transport, config: Conf
         ),
         hub.here,
         getConst,
-        hub.gate.attend,
+        attend,
     )
 
 

@@ -333,3 +333,34 @@ def test_without_a_job_it_is_a_plain_call(write_program: WriteProgram) -> None:
         print(Termed(abs, Terms(isolated=True, time_limit=3.0))(-2))
     """)
     assert launch(program, ranks=None, python=[]).check().stdout == "2\n"
+
+
+@on_ranks(2)
+def test_threads_of_the_program_s_make_isolated_calls_at_a_time(
+    ranks: int, write_program: WriteProgram
+) -> None:
+    program = write_program("""
+        import os, time
+        from concurrent.futures import ThreadPoolExecutor
+        from scoop_mpi import futures
+
+        def work(x):
+            time.sleep(0.01)
+            if x == 5:
+                os._exit(2)
+            return x
+
+        def call(x):
+            return futures.options(isolated=True, retries=1).submit(work, x)
+
+        def outcome(x):
+            future = call(x)
+            error = future.exception()
+            return future.result() if error is None else error.status
+
+        if __name__ == "__main__":
+            with ThreadPoolExecutor(4) as threads:
+                print(list(threads.map(outcome, range(10))))
+    """)
+    run = launch(program, ranks=ranks).check()
+    assert run.stdout == "[0, 1, 2, 3, 4, 2, 6, 7, 8, 9]\n"
