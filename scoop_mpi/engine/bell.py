@@ -32,9 +32,37 @@ class Doorbell(dict[Task, None]):
 
     def __setitem__(self, task: Task, value: None) -> None:
         self._bell.put(task)
+        self._bell.hear()
 
     def __delitem__(self, task: Task) -> None:
         self._bell.hear()
+        del self._bell.queue[task]
+
+
+class Entrance(dict[Task, None]):
+    """Stands before the queue where somebody wants to know of each call that the program submits.
+
+    Those of its tasks pass by.
+
+    Args:
+        bell: knows which queue it is by then, and who wants to know.
+        path: tells how deep the program's stack is in tasks.
+    """
+
+    __slots__ = ("_bell", "_path")
+
+    def __init__(self, bell: Bell, path: HotPath) -> None:
+        super().__init__()
+        self._bell = bell
+        self._path = path
+
+    def __setitem__(self, task: Task, value: None) -> None:
+        if self._path.depth:
+            self._bell.queue[task] = value
+        else:
+            self._bell.put(task)
+
+    def __delitem__(self, task: Task) -> None:
         del self._bell.queue[task]
 
 
@@ -88,15 +116,19 @@ class Bell:
     def hang_before(self, queue: dict[Task, None]) -> None:
         """Take another queue for that of the main thread."""
         self.queue = queue
+        self._quiet: dict[Task, None]
         # What `ready` is while nobody has rung. It rings all the same for the first future.
-        self._quiet = queue if self.has_futures and self.on_submit is None else Doorbell(self)
+        if self.on_submit is not None:
+            self.has_futures = True
+            self._quiet = Entrance(self, self._path)
+        else:
+            self._quiet = queue if self.has_futures else Doorbell(self)
         self._path.ready = self._quiet
 
     def put(self, task: Task) -> None:
-        """The program submits a task, and somebody has rung, or wants to know."""
+        """Put a task that is submitted into the queue, unless who wants to know keeps it out."""
         if self.on_submit is None or not self.on_submit(task):
             self.queue[task] = None
-        self.hear()
 
     def ask(self) -> None:
         """Ring, as the program is needed: there is something that its thread alone may do.

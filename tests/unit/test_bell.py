@@ -18,6 +18,7 @@ class Path:
     def __init__(self) -> None:
         self.ready: dict[Any, None] = {}
         self.thread = get_ident()
+        self.depth = 0
 
 
 class Duties:
@@ -177,3 +178,30 @@ def test_who_rings_just_as_the_queue_changes_rings_for_the_new_one(house: House)
     assert list(queue) == ["a task"]
     assert house.duties.kept == [0]
     assert house.path.ready is queue
+
+
+def test_who_wants_to_know_hears_of_the_program_s_calls_and_of_no_others() -> None:
+    house = House()
+    heard: list[Any] = []
+
+    def hear(task: Any) -> bool:
+        heard.append(task)
+        return bool(task == "kept out")
+
+    house.bell.on_submit = hear
+    house.bell.hang_before(house.queue)
+    for task in ("first", "kept out"):
+        house.submit(task)
+    house.path.depth = 1
+    house.submit("of a task")
+    house.path.depth = 0
+    house.bell.ask()
+    house.submit("as it rings")
+    house.submit("last")
+    assert heard == ["first", "kept out", "as it rings", "last"]
+    assert list(house.queue) == ["first", "of a task", "as it rings", "last"]
+    assert len(house.duties.kept) == 1
+    house.claim("first")
+    assert "first" not in house.queue
+    with pytest.raises(KeyError):
+        house.claim("first")
