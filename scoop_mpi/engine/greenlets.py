@@ -170,6 +170,13 @@ class Greenlets(HotPath):
         """Return the stack that the main thread is on."""
         return getcurrent()
 
+    def raise_at(self, place: object, error: BaseException) -> None:
+        """Have an error raised in who waits on a stack, if anybody does. For the main thread."""
+        for waiter in list(self._parked):
+            if waiter.greenlet is place:
+                waiter.error = error
+                waiter.notify()
+
     @property
     def is_at_rest(self) -> bool:
         """Whether no task has begun and not ended."""
@@ -276,7 +283,7 @@ class Greenlets(HotPath):
 class GreenletWaiter:
     """Waits by parking. Made and used in the main thread; `notify` may come from any."""
 
-    __slots__ = ("_greenlets", "greenlet", "is_cancelled", "is_due", "is_expired")
+    __slots__ = ("_greenlets", "error", "greenlet", "is_cancelled", "is_due", "is_expired")
 
     def __init__(self, greenlets: Greenlets) -> None:
         self._greenlets = greenlets
@@ -284,6 +291,7 @@ class GreenletWaiter:
         self.is_due = False
         self.is_cancelled = False
         self.is_expired = False
+        self.error: BaseException | None = None  # to be raised where this waits
 
     def notify(self) -> None:
         """See `Waiter`."""
@@ -300,4 +308,7 @@ class GreenletWaiter:
         self._greenlets.park(self, deadline)
         if self.is_cancelled:
             raise CancelledError(self._greenlets.runtime.ended)
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
         return not self.is_expired

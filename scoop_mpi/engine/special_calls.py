@@ -42,6 +42,10 @@ class Host(Protocol):
         """Return the stack that the main thread is on."""
         ...
 
+    def raise_at(self, place: object, error: BaseException) -> None:
+        """Have an error raised in who waits on a stack, if anybody does."""
+        ...
+
     def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future:
         """Return the future of a new call."""
         ...

@@ -27,6 +27,10 @@ class Host(Protocol):
         """Return the stack that the main thread is on."""
         ...
 
+    def raise_at(self, place: object, error: BaseException) -> None:
+        """Have an error raised in who waits on a stack, if anybody does."""
+        ...
+
 
 class TaskLimits:
     """The time limits of one rank's calls.
@@ -91,14 +95,18 @@ class TaskLimits:
             if tries == _TRIES_UNTIL_STUCK:
                 self._warn(
                     f"a call of {limit.name} was to end within {limit.seconds:g} s, and can't be "
-                    "reached: it is in C code that doesn't return, or waits for other tasks"
+                    "reached: it is in C code that doesn't return"
                 )
 
     def _strike(self, limit: _Limit) -> None:
         """The time of a call is up. In the main thread, amid whatever runs there."""
-        if not limit.ended.is_set() and self._hub.place() is limit.place:
+        if limit.ended.is_set():
+            return
+        error = TaskTimeLimit(f"{limit.name} has not ended within {limit.seconds:g} s")
+        if self._hub.place() is limit.place:
             limit.ended.set()
-            raise TaskTimeLimit(f"{limit.name} has not ended within {limit.seconds:g} s")
+            raise error
+        self._hub.raise_at(limit.place, error)  # where it waits for other tasks
 
 
 class _Limit:

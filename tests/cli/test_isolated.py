@@ -307,6 +307,37 @@ def test_a_time_limit_of_who_has_tasks(ranks: int, write_program: WriteProgram) 
     assert lines[1:] == ["0.03", "True", "True"]
 
 
+@on_ranks(2, 3)
+def test_a_time_limit_strikes_who_waits(ranks: int, write_program: WriteProgram) -> None:
+    program = write_program("""
+        import time
+        from scoop_mpi import futures, shared
+
+        def waits(seconds):
+            try:
+                return shared.getConst("never set", timeout=seconds)
+            finally:
+                stopped.append(seconds)
+
+        def parent(_):
+            return [f.result() for f in [futures.submit(time.sleep, 0.2) for _ in range(200)]]
+
+        stopped = []
+
+        if __name__ == "__main__":
+            begun = time.monotonic()
+            limited = futures.options(time_limit=0.5)
+            results = [limited.submit(function, 50) for function in (waits, waits, parent)]
+            print([repr(result.exception()) for result in results])
+            print(time.monotonic() - begun < 30, limited.submit(abs, -3).result())
+            raise SystemExit(0)
+    """)
+    lines = launch("--root", "works", program, ranks=ranks).check(0).stdout.splitlines()
+    assert lines[0].count("TaskTimeLimit('waits has not ended within 0.5 s')") == 2
+    assert "TaskTimeLimit('parent has not ended within 0.5 s')" in lines[0]
+    assert lines[1] == "True 3"
+
+
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
