@@ -14,9 +14,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from threading import get_ident
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from scoop_mpi.tasks.future import Future
+
+Due = TypeVar("Due")
+
+
+def taken_from(due: deque[Due]) -> Due | None:
+    """Take the first of those that are due; None: there is none, or not any more.
+
+    Several threads may take them. Between a look and the taking another may come first.
+    """
+    try:
+        return due.popleft()
+    except IndexError:
+        return None
 
 
 class Host(Protocol):
@@ -90,11 +103,7 @@ class Callbacks:
             return
         self._threads.add(thread)
         try:
-            while self.due:
-                try:
-                    future = self.due.popleft()
-                except IndexError:
-                    return  # another thread took the last one
+            while (future := taken_from(self.due)) is not None:
                 future.run_callbacks()
         finally:
             self._threads.discard(thread)

@@ -25,7 +25,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Generator
 from contextlib import suppress
 from functools import partial
@@ -36,7 +35,7 @@ from scoop_mpi import current
 from scoop_mpi.engine import event_loops
 from scoop_mpi.engine.awaiting import EventLoops
 from scoop_mpi.engine.bell import Bell
-from scoop_mpi.engine.callbacks import Callbacks
+from scoop_mpi.engine.callbacks import Callbacks, taken_from
 from scoop_mpi.engine.greenlets import Greenlets, GreenletWaiter
 from scoop_mpi.engine.runtime import Runtime
 from scoop_mpi.engine.signals import Gate
@@ -45,12 +44,7 @@ from scoop_mpi.engine.task_limits import TaskLimits
 from scoop_mpi.engine.threads import ProgramThreads
 from scoop_mpi.engine.time_limits import OVERDUE, Idle, TimeLimits
 from scoop_mpi.engine.waiting import PATIENCE, WAITING_WHILE_PICKLING, ThreadWaiter, Waiter
-from scoop_mpi.errors import (
-    BY_SIGNAL,
-    CancelledError,
-    SerializationError,
-    TimeoutError,
-)
+from scoop_mpi.errors import BY_SIGNAL, CancelledError, SerializationError, TimeoutError
 from scoop_mpi.state.agenda import Agenda
 from scoop_mpi.state.policy import MOST_SUSPENDED
 from scoop_mpi.state.queues import ImportGuard
@@ -769,9 +763,9 @@ class Hub(Greenlets):
         """
         if self.runtime.size > 1:
             self.runtime.reserve(has_calls=False, is_reserved=False)
-        if (future := _taken_from(self._urgent)) is not None:
+        if (future := taken_from(self._urgent)) is not None:
             self._start(future.run, future)
-        elif (future := _taken_from(self.callbacks_due)) is not None:
+        elif (future := taken_from(self.callbacks_due)) is not None:
             self._start(partial(self.callbacks.run, future), future)
         elif self._notified:
             waiter = self._notified.popleft()
@@ -845,14 +839,6 @@ class Hub(Greenlets):
 
     def _is_elsewhere_thread(self) -> bool:
         return get_ident() != self.thread
-
-
-def _taken_from(due: deque[Future]) -> Future | None:
-    """Take the first of those who are due; None: there is none, or not any more."""
-    try:
-        return due.popleft() if due else None
-    except IndexError:  # another thread took the last one
-        return None
 
 
 def running() -> Hub:

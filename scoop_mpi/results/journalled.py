@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from scoop_mpi.engine.callbacks import taken_from
 from scoop_mpi.engine.hub import Hub
 from scoop_mpi.engine.program_calls import ProgramCalls
 from scoop_mpi.journal.journal import Call, Journal, Lost
@@ -91,12 +92,7 @@ class JournalledMap(SubmittedMap):
 
     def _arrived(self) -> deque[Outcomes]:
         """See `SubmittedMap`."""
-        inbox = self._span.inbox
-        while inbox:
-            try:
-                outcomes = inbox.popleft()
-            except IndexError:
-                break  # another thread took the last one
+        while (outcomes := taken_from(self._span.inbox)) is not None:
             self._ready.extend(self._kept(outcomes))
         return self._ready
 
