@@ -158,6 +158,9 @@ class Greenlets(HotPath):
             event_loops.put_back(loop)
             self._parked.pop(waiter, None)
             self.depth, self.depth_limit = depth, limit
+        if waiter.error is not None:
+            error, waiter.error = waiter.error, None
+            raise error
 
     def cancel_parked(self) -> None:
         """The program has ended: nobody who waits will get what they wait for. Any thread may."""
@@ -170,12 +173,17 @@ class Greenlets(HotPath):
         """Return the stack that the main thread is on."""
         return getcurrent()
 
-    def raise_at(self, place: object, error: BaseException) -> None:
-        """Have an error raised in who waits on a stack, if anybody does. For the main thread."""
-        for waiter in list(self._parked):
+    def raise_at(self, place: object, error: BaseException) -> bool:
+        """Have an error raised in who waits on a stack; say whether anybody does.
+
+        For the main thread.
+        """
+        for waiter in self._parked:
             if waiter.greenlet is place:
                 waiter.error = error
                 waiter.notify()
+                return True
+        return False
 
     @property
     def is_at_rest(self) -> bool:
@@ -308,7 +316,4 @@ class GreenletWaiter:
         self._greenlets.park(self, deadline)
         if self.is_cancelled:
             raise CancelledError(self._greenlets.runtime.ended)
-        if self.error is not None:
-            error, self.error = self.error, None
-            raise error
         return not self.is_expired

@@ -22,6 +22,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -47,8 +48,9 @@ class Isolation:
     """The children of one rank, and the calls in them.
 
     Args:
-        command: starts one. The numbers of two open files are added to it: of the connection, and
-            of where it is to write its stacks if it crashes.
+        command: starts one. Three numbers are added to it: those of two open files, of the
+            connection and of where it is to write its stacks if it crashes; and 1 if it is started
+            by the rank's main thread, which lasts as long as the rank.
         first_word: what it is told first.
         here: this rank.
         constant: returns the value of a constant; None: there is none. It gets its name, and the
@@ -174,9 +176,13 @@ class _Child:
         ours, its = socket.socketpair()
         self._stacks: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 # as long as this
         files = (its.fileno(), self._stacks.fileno())
+        # What ends a process with its parent goes by the thread that has started it.
+        is_of_main = threading.current_thread() is threading.main_thread()
         try:
             self._process = subprocess.Popen(
-                [*command, *map(str, files)], stdin=subprocess.DEVNULL, pass_fds=files
+                [*command, *map(str, files), str(int(is_of_main))],
+                stdin=subprocess.DEVNULL,
+                pass_fds=files,
             )
         except OSError:
             ours.close()

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from scoop_mpi.engine.callbacks import taken_from
 from scoop_mpi.engine.draining import Draining
 from scoop_mpi.engine.greenlets import Greenlets
 from scoop_mpi.errors import Drained
@@ -59,7 +60,7 @@ class ProgramCalls:
         self.draining = draining
         self._isolates = isolates
         self._hub = hub
-        self._deferred: set[Future] = set()  # those that wait for futures
+        self._deferred: weakref.WeakSet[Future] = weakref.WeakSet()  # those that wait for futures
         self._arrived: deque[_Keeper] = deque()
         self._maps: weakref.WeakSet[Keeping] = weakref.WeakSet()
 
@@ -67,9 +68,7 @@ class ProgramCalls:
         """A task is submitted; say whether it is done, or to be kept out of the queues."""
         if not isinstance(task, Future) or self._hub.is_in_task:
             return False
-        if self._isolates:
-            task.replace_function(isolated(task.call[0]))
-        if self.journal is not None and self._take_result(self.journal, task):
+        if self._make_ready(task):
             return True
         return self.draining is not None and self.draining.take(task)
 
@@ -77,18 +76,21 @@ class ProgramCalls:
         """A call is submitted that waits for others; say whether it is to be kept out."""
         if self._hub.is_in_task:
             return False
-        if self._isolates:
-            future.replace_function(isolated(future.call[0]))
-        if self.journal is not None:
-            self._deferred.add(future)  # it is known by its arguments, once they are there
+        self._deferred.add(future)  # the rest is done once its arguments are there
         return self.draining is not None and self.draining.take(future)
 
     def take_ready(self, future: Future) -> bool:
         """A call that has waited for others is ready; say whether it is done."""
-        if self.journal is None or future not in self._deferred:
+        if future not in self._deferred:
             return False
         self._deferred.discard(future)
-        return self._take_result(self.journal, future)
+        return self._make_ready(future)
+
+    def _make_ready(self, future: Future) -> bool:
+        """Have a call of the program's made as it is to be; say whether it is done."""
+        if self._isolates:
+            future.replace_function(isolated(future.call[0]))
+        return self.journal is not None and self._take_result(self.journal, future)
 
     def prepared(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function of a map that is submitted, as it is to be called."""
@@ -131,11 +133,7 @@ class ProgramCalls:
         """Keep results that have come in, also while the program is busy. Any thread may."""
         for submitted in list(self._maps):
             submitted.keep_arrived()
-        while self._arrived:
-            try:
-                keeper = self._arrived.popleft()
-            except IndexError:
-                return  # another thread took the last one
+        while (keeper := taken_from(self._arrived)) is not None:
             keeper.keep_if_safe()
 
     def _take_result(self, journal: Journal, future: Future) -> bool:

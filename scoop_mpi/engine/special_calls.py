@@ -11,7 +11,7 @@ What a call's terms ask for is done by this where the call is made. No other cal
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,20 +42,15 @@ class Host(Protocol):
         """Return the stack that the main thread is on."""
         ...
 
-    def raise_at(self, place: object, error: BaseException) -> None:
-        """Have an error raised in who waits on a stack, if anybody does."""
+    def raise_at(self, place: object, error: BaseException) -> bool:
+        """Have an error raised in who waits on a stack; say whether anybody does."""
         ...
 
     def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future:
         """Return the future of a new call."""
         ...
 
-    def waiter(
-        self,
-        former: Waiter | None = None,
-        awaited: Collection[Future] = (),
-        news: int | None = None,
-    ) -> Waiter:
+    def waiter(self) -> Waiter:
         """Return a waiter for the calling thread."""
         ...
 

@@ -27,8 +27,8 @@ class Host(Protocol):
         """Return the stack that the main thread is on."""
         ...
 
-    def raise_at(self, place: object, error: BaseException) -> None:
-        """Have an error raised in who waits on a stack, if anybody does."""
+    def raise_at(self, place: object, error: BaseException) -> bool:
+        """Have an error raised in who waits on a stack; say whether anybody does."""
         ...
 
 
@@ -106,7 +106,8 @@ class TaskLimits:
         if self._hub.place() is limit.place:
             limit.ended.set()
             raise error
-        self._hub.raise_at(limit.place, error)  # where it waits for other tasks
+        if self._hub.raise_at(limit.place, error):  # it waits for other tasks
+            limit.ended.set()
 
 
 class _Limit:

@@ -12,6 +12,8 @@ import os
 import pickle
 import signal
 import sys
+import threading
+import time
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, NoReturn
 
@@ -29,6 +31,7 @@ COMMAND = (
     "from scoop_mpi.job.isolated import main; main(*map(int, sys.argv[1:]))"
 )
 _SIGNAL_OF_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG
+_SECONDS_OF_A_LOOK = 0.5
 
 
 class FirstWord(NamedTuple):
@@ -52,7 +55,7 @@ class FirstWord(NamedTuple):
 
 
 def command_line(options: list[str]) -> list[str]:
-    """Return the command that starts such a process, but for the numbers of two open files.
+    """Return the command that starts such a process, but for three numbers: see `engine.isolation`.
 
     Args:
         options: Python's.
@@ -61,16 +64,21 @@ def command_line(options: list[str]) -> list[str]:
     return [sys.executable, *options, "-c", COMMAND.format(root=root)]
 
 
-def main(connection_number: int, stacks_number: int) -> None:
+def main(connection_number: int, stacks_number: int, is_of_main: int) -> None:
     """Live.
 
     Args:
         connection_number: of the connection to the rank.
         stacks_number: of the file in which the stacks are to be found if this process crashes.
+        is_of_main: whether the rank's main thread has started this process.
     """
     faulthandler.enable(stacks_number)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the rank ends this process
-    _end_with_rank()
+    if is_of_main and sys.platform == "linux":
+        # Whatever it does then. It goes by the thread of the rank's that has started this.
+        ctypes.CDLL(None).prctl(_SIGNAL_OF_PARENTS_DEATH, int(signal.SIGKILL), 0, 0, 0)
+    else:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     nesting.leave_outer_job(os.environ)
     connection = Connection(connection_number)
     _, first = pickle.loads(connection.recv_bytes())
@@ -83,10 +91,11 @@ def main(connection_number: int, stacks_number: int) -> None:
     calls.make(first.program)
 
 
-def _end_with_rank() -> None:
-    """Have this process end with the rank, whatever it does then, on Linux."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SIGNAL_OF_PARENTS_DEATH, int(signal.SIGKILL), 0, 0, 0)
+def _end_with(parent: int) -> NoReturn:
+    """Leave this process once the rank is gone: a thread."""
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_OF_A_LOOK)
+    os._exit(1)
 
 
 class _Calls:

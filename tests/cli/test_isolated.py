@@ -198,6 +198,9 @@ def test_all_calls_of_the_program(
         if __name__ == "__main__":
             results = [futures.submit(work, x=x) for x in range(6)]
             results.append(futures.submit(work, results[1]))
+            assert futures.submit(work, x=results[2]).result() == 2
+            assert futures.submit(sum, [results[1], results[4]]).result() == 5
+            assert isinstance(futures.submit(work, x=results[3]).exception().__cause__, TaskCrashed)
             print([f.result() if not f.exception() else f.exception().status for f in results])
             print(list(futures.map(work, range(4, 9))))
             try:
@@ -395,3 +398,71 @@ def test_threads_of_the_program_s_make_isolated_calls_at_a_time(
     """)
     run = launch(program, ranks=ranks).check()
     assert run.stdout == "[0, 1, 2, 3, 4, 2, 6, 7, 8, 9]\n"
+
+
+@on_ranks(1, 2)
+def test_a_thread_that_ends_takes_no_process_along(ranks: int, write_program: WriteProgram) -> None:
+    """The process that it has started may be making another thread's call by then."""
+    program = write_program("""
+        import os, threading, time
+        from scoop_mpi import futures
+
+        def work(seconds):
+            time.sleep(seconds)
+            return os.getpid()
+
+        def call(seconds):
+            found.append(isolated.submit(work, seconds).result())
+
+        def starts_it():
+            call(0)
+            is_there.set()
+            is_used.wait()
+
+        isolated = futures.options(isolated=True)
+        found = []
+        is_there, is_used = threading.Event(), threading.Event()
+
+        if __name__ == "__main__":
+            first = threading.Thread(target=starts_it)
+            second = threading.Thread(target=call, args=(1,))
+            first.start()
+            is_there.wait()
+            second.start()
+            time.sleep(0.4)
+            is_used.set()
+            first.join()
+            second.join()
+            print(len(found))
+    """)
+    run = launch("--root", "works", program, ranks=ranks).check()
+    assert run.stdout == "2\n"
+
+
+@on_ranks(1, 2)
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_a_time_limit_has_struck_may_clean_up(
+    waits: bool, ranks: int, write_program: WriteProgram
+) -> None:
+    program = write_program(f"""
+        import sys, time
+        from pathlib import Path
+        from scoop_mpi import futures, shared
+
+        def work(path):
+            try:
+                if {waits}:
+                    shared.getConst("never set", timeout=50)
+                while True:
+                    pass
+            finally:
+                shared.getConst("never set", timeout=0.4)  # the strikes would come every 50 ms
+                time.sleep(0.2)
+                Path(path).write_text("clean")
+
+        if __name__ == "__main__":
+            print(repr(futures.options(time_limit=0.3).submit(work, sys.argv[1]).exception()))
+            print(Path(sys.argv[1]).read_text())
+    """)
+    run = launch(program, program.parent / "note", ranks=ranks).check()
+    assert run.stdout == "TaskTimeLimit('work has not ended within 0.3 s')\nclean\n"
