@@ -104,13 +104,8 @@ class Contents:
     """
 
     def __init__(self, file: IO[bytes], path: str) -> None:
-        self.program: str | None = None
-        self.functions: list[Function] = []
-        self.results: list[Results] = []
-        self.size = file.seek(0, os.SEEK_END)
-        self.end = _end_of_first_line(file, self.size, path)
         damage: int | None = None
-        for record in _records(file, self.end, self.size):
+        for record in self._begin(file, path):
             if damage is not None:
                 raise JournalError(
                     f"the journal {path} is damaged: what stands at byte {damage} is no record, "
@@ -123,6 +118,15 @@ class Contents:
                 continue
             self._take(record)
             self.end = record.end
+
+    def _begin(self, file: IO[bytes], path: str) -> Iterator[_Record | int]:
+        """Begin with nothing; return an iterator over what there is: see `_records`."""
+        self.program: str | None = None
+        self.functions: list[Function] = []
+        self.results: list[Results] = []
+        self.size = file.seek(0, os.SEEK_END)
+        self.end = _end_of_first_line(file, self.size, path)
+        return _records(file, self.end, self.size)
 
     def _take(self, record: _Record) -> None:
         if record.kind == _PROGRAM:
@@ -141,13 +145,8 @@ class Salvage(Contents):
     """
 
     def __init__(self, file: IO[bytes], path: str) -> None:
-        self.program = None
-        self.functions = []
-        self.results = []
         self.skipped = 0
-        self.size = file.seek(0, os.SEEK_END)
-        self.end = _end_of_first_line(file, self.size, path)
-        for record in _records(file, self.end, self.size):
+        for record in self._begin(file, path):
             if isinstance(record, int):
                 continue
             if record.kind != _RESULTS or _results(record).function < len(self.functions):
